@@ -201,8 +201,8 @@ delegate = Table(
     _ref("organisation_id", "organisation.id"),
     _ref("account_id", "account.id"),
     _text("address"),
-    _text("right", "send_as"),
-    UniqueConstraint("account_id", "address", "right"),
+    _text("capability", "send_as"),
+    UniqueConstraint("account_id", "address", "capability"),
     comment="account_id may act for the address of another",
 )
 

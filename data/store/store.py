@@ -1,0 +1,28 @@
+"""The mail store as one part: built once, handed to the faces."""
+
+from __future__ import annotations
+
+from data.clock import Clock
+from data.disk.blobs import Blobs
+from data.disk.db import Database
+from data.store.changes import ChangeBus
+from data.store.flags import Flags
+from data.store.mailboxes import Mailboxes
+from data.store.messages import Messages
+from data.store.search import Search
+from data.store.sweep import Sweep
+
+
+class Store:
+    """Mailboxes, messages, flags, search and the bus that tells of their changes."""
+
+    def __init__(self, db: Database, blobs: Blobs, clock: Clock) -> None:
+        self.db = db
+        self.blobs = blobs
+        self.changes = ChangeBus()
+        db.publish = self.changes.publish
+        self.mailboxes = Mailboxes(db)
+        self.messages = Messages(db, blobs)
+        self.flags = Flags(db)
+        self.search = Search(db, blobs, clock.now)
+        self.sweep = Sweep(db, blobs)
