@@ -1,0 +1,43 @@
+"""The hops of one message are told in order, with their reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from data.clock import FakeClock
+from data.disk import tables as t
+from data.disk.db import Database
+from data.disk.migrate import upgrade
+from data.ids import OrganisationId
+from data.reason import Reason
+from data.story import Story
+
+
+def test_hops_join_by_trail(tmp_path: Path) -> None:
+    path = tmp_path / "mail.db"
+    upgrade(path)
+    clock = FakeClock()
+    db = Database.open(path, clock)
+    db.write(lambda tx: tx.run(insert(t.organisation).values(id=1, name="Example")))
+    story = Story(db)
+
+    def tell(trail: str, event: str, reason: Reason | None = None) -> None:
+        db.write(
+            lambda tx: story.record_in(
+                tx, organisation=OrganisationId(1), account=None, trail=trail, event=event, reason=reason
+            )
+        )
+        clock.advance(10)
+
+    tell("t1", "received")
+    tell("t2", "received")
+    tell("t1", "deferred", Reason("queue.dns.timeout", {"host": "mx.example.org"}))
+    hops = story.of("t1")
+    assert [hop.event for hop in hops] == ["received", "deferred"]
+    assert hops[0].reason is None and hops[1].reason == Reason("queue.dns.timeout", {"host": "mx.example.org"})
+    assert hops[0].at < hops[1].at
+    assert [hop.event for hop in story.recent(2)] == ["deferred", "received"]
+    assert len(story.recent(9, before=hops[1].id)) == 2
+    db.close()
