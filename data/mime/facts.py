@@ -1,7 +1,8 @@
 """Everything about a message that is computed once, when it is appended, and kept beside it.
 
-`facts` reads a message in memory, `facts_of_file` one that lies in a file, by offsets only. Promises: every text can be
-stored anywhere (no NUL, no lone surrogates, bounded), nothing raises for anything a message says.
+`facts` takes a scanned message and reads of it, by offsets, only what it needs: a message of any size may lie anywhere.
+Promises: every text can be stored anywhere (no NUL, no lone surrogates, bounded), nothing raises for anything a message
+says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from data.mime.address import Address, Group, mailboxes, quote_local
 from data.mime.headers import Index, decode_words, first, index
 from data.mime.part import Part, encode_layout
 from data.mime.plaintext import Fetch, preview_of
-from data.mime.scanner import LINE_LIMIT, Scan, Scanner, scan
+from data.mime.scanner import Scan, Scanner, scan
 from data.mime.structure import Lists
 
 SUBJECT_LENGTH = 1000
@@ -50,32 +51,11 @@ class Facts:
     has_attachment: bool
 
 
-def facts(source: bytes, scanned: Scan | None = None, prefix: bytes = b"") -> Facts:
-    """The Facts of a message in memory; `prefix` is header fields kept apart that come before its own."""
-    return facts_by(lambda start, end: source[start:end], scan(source) if scanned is None else scanned, prefix)
+def facts(scanned: Scan, fetch: Fetch, prefix: bytes = b"") -> Facts:
+    """The Facts of a scanned message whose bytes `fetch(start, end)` gives.
 
-
-def facts_of_file(file: BinaryIO, scanned: Scan | None = None, prefix: bytes = b"") -> Facts:
-    """The Facts of a message in a seekable file, from its beginning; never more than a part of it in memory."""
-
-    def fetch(start: int, end: int) -> bytes:
-        file.seek(start)
-        return file.read(max(end - start, 0))
-
-    return facts_by(fetch, scan_file(file) if scanned is None else scanned, prefix)
-
-
-def scan_file(file: BinaryIO) -> Scan:
-    """Scan a message that lies in a seekable file."""
-    scanner = Scanner()
-    file.seek(0)
-    while chunk := file.read(_CHUNK):
-        scanner.feed(chunk)
-    return scanner.finish()
-
-
-def facts_by(fetch: Fetch, scanned: Scan, prefix: bytes = b"") -> Facts:
-    """The Facts of a message whose bytes `fetch(start, end)` gives."""
+    `prefix` is header fields that are kept apart from the message and come before its own.
+    """
     root = scanned.root
     fields = scanned.fields if not prefix else index(prefix + scanned.header)
     lists = structure.address_lists(fields)
@@ -98,6 +78,30 @@ def facts_by(fetch: Fetch, scanned: Scan, prefix: bytes = b"") -> Facts:
         _references(fields),
         has_attachment(root),
     )
+
+
+def facts_of(source: bytes, prefix: bytes = b"") -> Facts:
+    """Scan a message that lies in memory and give its Facts."""
+    return facts(scan(source), lambda start, end: source[start:end], prefix)
+
+
+def facts_of_file(file: BinaryIO, scanned: Scan | None = None, prefix: bytes = b"") -> Facts:
+    """The Facts of a message in a seekable file, from its beginning; never more than a part of it in memory."""
+
+    def fetch(start: int, end: int) -> bytes:
+        file.seek(start)
+        return file.read(max(end - start, 0))
+
+    return facts(scan_file(file) if scanned is None else scanned, fetch, prefix)
+
+
+def scan_file(file: BinaryIO) -> Scan:
+    """Scan a message that lies in a seekable file."""
+    scanner = Scanner()
+    file.seek(0)
+    while chunk := file.read(_CHUNK):
+        scanner.feed(chunk)
+    return scanner.finish()
 
 
 def list_text(lists: Lists, name: bytes) -> str:
@@ -181,6 +185,3 @@ def _attached(part: Part, root: Part) -> bool:
         return part.filename is not None and part.subtype != "calendar"
     # An image that the text shows by its Content-ID is part of the text.
     return part.content_id is None or (part.disposition != "inline" and part.type != "image")
-
-
-__all__ = ["LINE_LIMIT", "Facts", "facts", "facts_by", "facts_of_file", "has_attachment", "list_text", "scan_file"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.mime import sections, structure
-from data.mime.facts import facts, facts_of_file
+from data.mime.facts import facts_of, facts_of_file
 from data.mime.part import Part, decode_layout, encode_layout, slim
 from data.mime.plaintext import text_of, texts
 from data.mime.scanner import Limits, Scan, Scanner, scan
@@ -46,7 +46,6 @@ def piecewise(message: bytes, cuts: list[int], limits: Limits) -> Scan:
 
 
 @given(messages, st.lists(st.integers(0, 30), max_size=30), small_limits)
-@settings(max_examples=1500, deadline=None)
 def test_whole_equals_any_cut(message: bytes, cuts: list[int], limits: Limits) -> None:
     for bounds in (limits, Limits()):
         whole = scan(message, bounds)
@@ -64,7 +63,6 @@ def inside(part: Part, start: int, end: int) -> None:
 
 
 @given(messages)
-@settings(max_examples=800, deadline=None)
 def test_parts_lie_in_their_parents(message: bytes) -> None:
     found = scan(message)
     inside(found.root, 0, len(message))
@@ -74,16 +72,14 @@ def test_parts_lie_in_their_parents(message: bytes) -> None:
 
 
 @given(messages)
-@settings(max_examples=800, deadline=None)
 def test_layout_round_trip(message: bytes) -> None:
     root = scan(message).root
     assert decode_layout(encode_layout(root)) == slim(root)
 
 
 @given(messages, st.binary(max_size=60))
-@settings(max_examples=600, deadline=None)
 def test_facts_never_raise_and_can_be_stored(message: bytes, prefix: bytes) -> None:
-    known = facts(message, None, prefix)
+    known = facts_of(message, prefix)
     assert known == facts_of_file(io.BytesIO(message), None, prefix)
     for text in (known.preview, known.subject, known.base_subject, known.from_, known.to, known.cc, known.bcc):
         assert "\0" not in text
@@ -93,14 +89,12 @@ def test_facts_never_raise_and_can_be_stored(message: bytes, prefix: bytes) -> N
 
 
 @given(messages, st.lists(st.integers(0, 4), max_size=4), st.sampled_from(["", "HEADER", "TEXT", "MIME"]))
-@settings(max_examples=800, deadline=None)
 def test_sections_lie_in_the_message(message: bytes, path: list[int], kind: str) -> None:
     found = sections.locate(scan(message).root, tuple(path), kind)
     assert found is None or 0 <= found[0] <= found[1] <= len(message)
 
 
 @given(messages, st.frozensets(st.sampled_from([b"subject", b"from", b"content-type"])))
-@settings(max_examples=400, deadline=None)
 def test_selected_fields_and_the_others_are_the_header(message: bytes, names: frozenset[bytes]) -> None:
     header = scan(message).header
     chosen = sections.select_fields(header, names, invert=False)
@@ -110,7 +104,6 @@ def test_selected_fields_and_the_others_are_the_header(message: bytes, names: fr
 
 
 @given(messages)
-@settings(max_examples=300, deadline=None)
 def test_texts_never_raise(message: bytes) -> None:
     root = scan(message).root
 
