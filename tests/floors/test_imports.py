@@ -84,9 +84,17 @@ DOORS = {
     "service_identity": ("appliance.net.tls",),
     "sqlalchemy": ("data",),
     "sqlite3": ("data.disk",),
-    "twisted": ("appliance.loop", "appliance.net.sockets", "imap.factory", "imap.protocol", "imap.pop3", "run"),
+    "twisted": (
+        "appliance.loop",
+        "appliance.net.sockets",
+        "appliance.net.tls",
+        "imap.factory",
+        "imap.protocol",
+        "imap.pop3",
+        "run",
+    ),
     "uvloop": ("appliance.loop",),
-    "zope": ("imap.factory", "imap.protocol"),
+    "zope": ("appliance.net.tls", "imap.factory", "imap.protocol"),
 }
 
 # No socket, no loop, the clock injected: what such a room does can be tested one octet at a time.
