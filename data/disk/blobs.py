@@ -203,12 +203,19 @@ class Blobs:
             if directory.is_dir():
                 yield from directory.iterdir()
 
+    @staticmethod
+    def is_old(path: Path, age: float = ORPHAN_AGE) -> bool:
+        """Whether a file is older than `age` seconds (so that no transaction can be about to name it)."""
+        try:
+            return path.stat().st_mtime < time.time() - age
+        except FileNotFoundError:
+            return False
+
     def sweep_orphans(self, reader: Reader, age: float = ORPHAN_AGE) -> int:
         """Unlink files older than `age` seconds that no row names (crash points C4, C5). Returns how many."""
-        limit = time.time() - age
         swept = 0
         for path in self.files():
-            if path.stat().st_mtime < limit and reader.value(_KNOWN, {"p_name": path.name}) is None:
+            if self.is_old(path, age) and reader.value(_KNOWN, {"p_name": path.name}) is None:
                 path.unlink(missing_ok=True)
                 swept += 1
         return swept

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import column, inspect, select, table
+from sqlalchemy import Select, column, inspect, select, table
 
 from data.disk.db import make_engine
 
 _VERSIONS = Path(__file__).parent / "revisions" / "versions"
-_STAMP = select(column("version_num")).select_from(table("alembic_version"))
+_STAMP: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
 
 
 def newest() -> str:

@@ -266,10 +266,10 @@ class Messages:
             "message_id": f.message_id,
             "subject": f.subject,
             "base_subject": f.base_subject,
-            "from_text": f.from_text,
-            "to_text": f.to_text,
-            "cc_text": f.cc_text,
-            "bcc_text": f.bcc_text,
+            "from_text": f.from_,
+            "to_text": f.to,
+            "cc_text": f.cc,
+            "bcc_text": f.bcc,
             "created_at": tx.now,
         }
         return int(tx.value(_INSERT, row))
