@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -81,7 +82,7 @@ def _missing(engine: Engine) -> tuple[str, ...]:
         current = MigrationContext.configure(connection).get_current_revision()
     try:
         walk = list(scripts.iterate_revisions("head", current or "base"))
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise Invalid(repr(error), public="This mail store was made by a newer version of Mailstead") from None
     return tuple(script.revision for script in reversed(walk))
 
