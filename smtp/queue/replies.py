@@ -15,8 +15,14 @@ LINES = 128
 _KEPT_LINES = 20
 _KEPT = 400
 _SHAPE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?\Z", re.S)
-_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s|\Z)")
+_ENHANCED = re.compile(r"([245])[0-9]{2}[ -]([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:\s|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def enhanced_of(text: str) -> str | None:
+    """The enhanced status code at the head of a reply's text (`550 5.1.1 no`), if its class agrees with the code."""
+    found = _ENHANCED.match(text)
+    return found[2] if found and found[2][0] == found[1] else None
 
 
 class Malformed(Exception):
@@ -47,8 +53,7 @@ class Reply:
     @property
     def enhanced(self) -> str | None:
         """The enhanced status code (RFC 2034 §4) when its class agrees with the code."""
-        found = _ENHANCED.match(self.lines[0]) if self.lines else None
-        return found.group().strip() if found and found[1] == str(self.code)[0] else None
+        return enhanced_of(f"{self.code} {self.lines[0]}") if self.lines else None
 
     @property
     def text(self) -> str:
