@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from data.disk.crashpoints import hit
 from data.disk.db import Reader, Tx
 from data.disk.files import fsync_directory, make_directory
 from data.disk.seal import Digest, Keys, Opener, Sealer
-from data.errors import Corrupt, DiskFull
+from data.errors import Corrupt, DiskFull, Unavailable
 from data.ids import BlobId, OrganisationId
 
 INLINE = 128 * 1024
@@ -98,6 +98,8 @@ class Blobs:
     def __init__(self, root: Path, keys: Keys) -> None:
         self.root = root
         self.keys = keys
+        self.on_fatal: Callable[[str], None] = lambda why: None
+        """Told when the disk refused to make octets durable: writing must stop, for a second fsync may lie."""
 
     def prepare_directories(self) -> None:
         """Make `tmp` and the 256 shards, durably; done when the state directory is made."""
@@ -300,6 +302,8 @@ class BlobWriter:
             hit("C4")
             fsync_directory(target.parent)
         except OSError as error:
+            if error.errno not in _ENOSPC:
+                self._blobs.on_fatal(f"a blob could not be made durable: {error!r}")
             raise _storage_error(error) from error
 
 
@@ -331,5 +335,5 @@ def _write_all(fd: int, data: bytes) -> None:
         raise _storage_error(error) from error
 
 
-def _storage_error(error: OSError) -> Exception:
-    return DiskFull(repr(error)) if error.errno in _ENOSPC else error
+def _storage_error(error: OSError) -> Unavailable:
+    return DiskFull(repr(error)) if error.errno in _ENOSPC else Unavailable(repr(error))

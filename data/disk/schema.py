@@ -1,13 +1,15 @@
-"""Is a database at the schema of this version? Answered without Alembic, for every start asks."""
+"""Is a database at the schema of this version, and whole? Answered without Alembic, for every start asks."""
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, column, inspect, select, table
 
-from data.disk.db import make_engine
+from data.disk.db import connect_sqlite, make_engine
 
 _VERSIONS = Path(__file__).parent / "revisions" / "versions"
 _STAMP: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
@@ -28,3 +30,22 @@ def is_current(where: str | Path) -> bool:
             return connection.execute(_STAMP).scalar() == newest()
     finally:
         engine.dispose()
+
+
+def quick_check(where: str | Path, seconds: float) -> str:
+    """What is wrong with the structure of a SQLite database, as far as `seconds` reach; empty when nothing was found."""
+    if str(where).startswith("postgresql"):
+        return ""
+    connection = connect_sqlite(str(where))
+    until = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        # the time is up: what was looked at is whole
+        found = "ok" if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT else str(error)
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    finally:
+        connection.close()
+    return "" if found == "ok" else str(found)

@@ -77,7 +77,11 @@ class Intake:
     def finish(self) -> Prepared:
         """The end of the message; raises DiskFull or Unavailable."""
         scanned = self._scanner.finish()
-        staged = self._writer.finish()
+        try:
+            staged = self._writer.finish()
+        except Exception:
+            self._writer.discard()
+            raise
         read = self._reader(staged)
         return Prepared(facts(scanned, read), staged, scanned, read)
 

@@ -21,6 +21,7 @@ class Store:
         self.blobs = blobs
         self.changes = ChangeBus()
         db.publish = self.changes.publish
+        blobs.on_fatal = lambda why: db.on_fatal(why)
         self.mailboxes = Mailboxes(db)
         self.messages = Messages(db, blobs)
         self.flags = Flags(db)

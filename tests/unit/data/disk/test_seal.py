@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data.disk.blobs import INLINE, Blobs
 from data.disk.seal import CHUNK, HEADER, TAG, Keys, Opener, Sealer, load_master_key, stored_size
-from data.errors import Corrupt, WrongKey
+from data.errors import Corrupt, DiskFull, Unavailable, WrongKey
 
 KEYS = Keys(bytes(range(32)))
 
@@ -145,3 +145,20 @@ def test_a_missing_key_is_named_and_hex_and_raw_are_the_same(tmp_path: Path) -> 
     assert load_master_key(path).unwrap(one.wrap(b"s", b"c"), b"c") == b"s"
     with pytest.raises(Corrupt):
         one.unwrap(one.wrap(b"s", b"c"), b"d")
+
+
+def test_an_fsync_that_fails_is_fatal_and_a_full_disk_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = Blobs(tmp_path / "blobs", KEYS)
+    blobs.prepare_directories()
+    told: list[str] = []
+    blobs.on_fatal = told.append
+    for number, kind in ((28, DiskFull), (5, Unavailable)):
+
+        def broken(fd: int, number: int = number) -> None:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(kind):
+            blobs.stage(b"x" * (INLINE + 1))
+        monkeypatch.undo()
+        assert bool(told) == (number == 5)
