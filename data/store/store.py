@@ -21,9 +21,13 @@ class Store:
         self.blobs = blobs
         self.changes = ChangeBus()
         db.publish = self.changes.publish
-        blobs.on_fatal = lambda why: db.on_fatal(why)
+        blobs.on_fatal = self._stop
         self.mailboxes = Mailboxes(db)
         self.messages = Messages(db, blobs)
         self.flags = Flags(db)
         self.search = Search(db, blobs, clock.now)
         self.sweep = Sweep(db, blobs)
+
+    def _stop(self, why: str) -> None:
+        """The disk failed below the blobs: whoever listens to the database hears of it, now or later."""
+        self.db.on_fatal(why)
