@@ -113,26 +113,23 @@ _MESSAGE_COLUMNS = (
     "cc_text",
     "bcc_text",
 )
-_BODIES = (
-    select(
-        t.entry.c.uid,
-        t.entry.c.flags,
-        t.entry.c.keywords,
-        t.message.c.prefix,
-        t.blob.c.name,
-        t.blob.c.wrapped,
-        t.blob.c.plain_size,
-        t.blob.c.inline,
-        t.blob_data.c.data,
+_BLOB_COLUMNS = (t.blob.c.name, t.blob.c.wrapped, t.blob.c.plain_size, t.blob.c.inline, t.blob_data.c.data)
+_LAZY = 4096
+"""What a body outside the database counts against a budget: nothing of it is read before it is asked for."""
+
+
+def _bodies_statement(columns: tuple[str, ...]) -> Select[Any]:
+    chosen = [(t.entry if name in _ENTRY_COLUMNS else t.message).c[name] for name in columns]
+    return (
+        select(t.entry.c.uid, *chosen, *_BLOB_COLUMNS)
+        .select_from(
+            t.entry.join(t.message, t.message.c.id == t.entry.c.message_id)
+            .join(t.blob, t.blob.c.id == t.message.c.blob_id)
+            .outerjoin(t.blob_data, t.blob_data.c.blob_id == t.blob.c.id)
+        )
+        .where(t.entry.c.mailbox_id == bindparam("mailbox"), t.entry.c.uid.between(bindparam("lo"), bindparam("hi")))
+        .order_by(t.entry.c.uid)
     )
-    .select_from(
-        t.entry.join(t.message, t.message.c.id == t.entry.c.message_id)
-        .join(t.blob, t.blob.c.id == t.message.c.blob_id)
-        .outerjoin(t.blob_data, t.blob_data.c.blob_id == t.blob.c.id)
-    )
-    .where(t.entry.c.mailbox_id == bindparam("mailbox"), t.entry.c.uid.between(bindparam("lo"), bindparam("hi")))
-    .order_by(t.entry.c.uid)
-)
 
 
 def _rows_statement(columns: tuple[str, ...]) -> Select[Any]:
@@ -375,21 +372,32 @@ class Messages:
             return self.blobs.content_in(reader, blob)
 
     def contents(
-        self, principal: Principal, mailbox: MailboxId, ranges: Ranges, *, budget: int = 1 << 20
-    ) -> list[tuple[int, int, str, bytes, Content | None]]:
-        """Bodies from the first UID of the ranges on: (uid, flags, keywords, prefix, content), at least one, about
-        `budget` octets in all; the content is None where the stored octets are damaged. Ask again from the last
-        UID + 1; an empty list is the end."""
-        out: list[tuple[int, int, str, bytes, Content | None]] = []
+        self,
+        principal: Principal,
+        mailbox: MailboxId,
+        ranges: Ranges,
+        columns: tuple[str, ...] = ("flags", "keywords", "prefix"),
+        *,
+        budget: int = 1 << 20,
+    ) -> list[tuple[Any, ...]]:
+        """Bodies from the first UID of the ranges on: (uid, *columns, content), at least one, holding about `budget`
+        octets in all; the content is None where the stored octets are damaged. Ask again from the last UID + 1; an
+        empty list is the end."""
+        key = ("", *columns)
+        statement = self._statements.get(key)
+        if statement is None:
+            statement = self._statements[key] = _bodies_statement(columns)
+        out: list[tuple[Any, ...]] = []
         wanted = Within(ranges)
         with self._db.read() as reader:
             rights.require(reader, principal, mailbox, rights.READ)
             for lo, hi in spans(ranges):
-                for uid, flags, words, prefix, *blob in reader.each(_BODIES, {"mailbox": mailbox, "lo": lo, "hi": hi}):
-                    if uid not in wanted:
+                for row in reader.each(statement, {"mailbox": mailbox, "lo": lo, "hi": hi}):
+                    if row[0] not in wanted:
                         continue
-                    out.append((uid, flags, words, prefix, self._open(*blob)))
-                    budget -= blob[2]
+                    name, wrapped, size, inline, data = row[-5:]
+                    out.append((*row[:-5], self._open(name, wrapped, size, inline, data)))
+                    budget -= size if inline else _LAZY
                     if budget <= 0:
                         return out
         return out
