@@ -40,7 +40,9 @@ Verb = Literal[
     "dns.failed", "dns.slow",
     # storage
     "open", "recover", "migrate", "sweep", "verify", "corrupt", "disk.full", "disk.low", "quota",
-    # mail (the events themselves are appliance.maillog's)
+    # mail: what happened to a message is said by appliance.maillog with the first group
+    "received", "rejected", "deferred", "delivered", "submitted", "queued", "held", "released", "sent", "bounced",
+    "expired", "cancelled", "looped", "appended",
     "mail", "queue", "attempt", "sign", "import", "resync",
     # people and administration
     "login", "login.failed", "login.slowed", "account", "domain", "alias", "control", "audit", "settings", "web",
