@@ -7,6 +7,7 @@ obsolete routes, groups. It is linear and has no recursion. `normal` is strict: 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -58,12 +59,12 @@ class AddressError(ValueError):
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-"
 _DOT_ATOM = re.compile(rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+\Z")
 
-# The two forms that nearly every field has: `local@domain`, and `name <local@domain>` with a plain or quoted name.
+# The two forms that nearly every mailbox has: `local@domain`, and `name <local@domain>` with a plain or quoted name.
 # White space is spelt out throughout: octets read as Latin-1 must not lose their 0x85 and 0xA0.
 _WSP = " \t\r\n"
-_BARE = re.compile(rf"[{_WSP}]*+([{_ATEXT}.]++)@([A-Za-z0-9.-]++)[{_WSP}]*+\Z")
-_NAMED = re.compile(
-    rf'[{_WSP}]*+(?:([{_ATEXT}. ]++)|"([^"\\\r\n]*+)"[{_WSP}]*+)?<([{_ATEXT}.]++)@([A-Za-z0-9.-]++)>[{_WSP}]*+\Z'
+_SIMPLE = re.compile(
+    rf"[{_WSP}]*+(?:([{_ATEXT}.]++)@([A-Za-z0-9.-]++)[{_WSP}]*+(?:,|\Z)"
+    rf'|(?:([{_ATEXT}. ]++)|"([^"\\\r\n]*+)"[{_WSP}]*+)?<([{_ATEXT}.]++)@([A-Za-z0-9.-]++)>[{_WSP}]*+(?:,|\Z))'
 )
 _SPACES = re.compile(rf"[{_WSP}]+")
 
@@ -90,16 +91,27 @@ def _text_of(raw: bytes | str) -> str:
 
 
 def parse_list(raw: bytes | str, limit: int = MAX_ADDRESSES) -> list[Mailbox | Group]:
-    """The mailboxes and groups of an address field, at most `limit` mailboxes in all."""
+    """The mailboxes and groups of an address field, at most `limit` of both in all."""
     text = _text_of(raw)
-    match = _NAMED.match(text) or _BARE.match(text)
-    if match is None:
-        return _Parse(text, limit).run()
-    if match.re is _BARE:
-        return [Address(None, match[1], match[2])]
-    bare, quoted, local, domain = match.groups()
-    name = _SPACES.sub(" ", bare).strip(_WSP) if bare is not None else quoted
-    return [Address(name or None, local, domain)]
+    return _simple_list(text, limit) or _Parse(text, limit).run()
+
+
+def _simple_list(text: str, limit: int) -> list[Mailbox | Group]:
+    """A list of which every mailbox has one of the two frequent forms; empty when it is any other."""
+    found: list[Mailbox | Group] = []
+    at, end = 0, len(text)
+    while at < end and len(found) < limit:
+        match = _SIMPLE.match(text, at)
+        if match is None:
+            return []
+        local, domain, bare, quoted, angle_local, angle_domain = match.groups()
+        if local is not None:
+            found.append(Address(None, local, domain))
+        else:
+            name = _SPACES.sub(" ", bare).strip(_WSP) if bare is not None else quoted
+            found.append(Address(name or None, angle_local, angle_domain))
+        at = match.end()
+    return found
 
 
 def mailboxes(items: list[Mailbox | Group]) -> Iterator[Address]:
@@ -129,6 +141,7 @@ class _Parse:
         self.comment: str | None = None
         self.closed = False
         self.spaced = False
+        self.at_seen = False
 
     def run(self) -> list[Mailbox | Group]:
         at, text = 0, self.text
@@ -183,12 +196,13 @@ class _Parse:
         elif sign == ";":
             self.end_mailbox()
             self.end_group()
-        elif sign == ":" and self.inside is None and self.group is None and "@" not in self.before:
+        elif sign == ":" and self.inside is None and self.group is None and not self.at_seen:
             self.group = "".join(self.before).strip(_WSP)
             self.clear()
         else:
             target = self.before if self.inside is None or self.closed else self.inside
             target.append(sign)
+            self.at_seen = self.at_seen or sign == "@"
         self.spaced = False
 
     def end_mailbox(self) -> None:
@@ -218,7 +232,7 @@ class _Parse:
         return Address(name or None, local, domain, route)
 
     def bare(self) -> Address | None:
-        words = [word for word in self.before if word != " "] if "@" in self.before else self.before
+        words = [word for word in self.before if word != " "] if self.at_seen else self.before
         local, domain = _spec(words)
         if not local and domain is None:
             return None
@@ -227,6 +241,7 @@ class _Parse:
     def end_group(self) -> None:
         if self.group is not None:
             self.items.append(Group(self.group, tuple(self.members)))
+            self.limit -= 1
         self.group = None
         self.members = []
 
@@ -279,7 +294,13 @@ class NormalAddress:
 
 _QUOTED_LOCAL = re.compile(r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*+"\Z')
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\Z")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def _unfit(address: str) -> bool:
+    """Whether a character is in it that cannot be seen: controls, and beyond ASCII all formats, spaces, unassigned."""
+    if address.isascii():
+        return not address.isprintable()
+    return any(char != " " and unicodedata.category(char)[0] in "CZ" for char in address)
 
 
 def normal(address: str, *, literals: bool = False) -> NormalAddress:
@@ -287,8 +308,8 @@ def normal(address: str, *, literals: bool = False) -> NormalAddress:
 
     `literals` lets an address literal such as `[192.0.2.1]` through as the domain.
     """
-    if _UNFIT.search(address):
-        raise AddressError("The address holds a control character")
+    if _unfit(address):
+        raise AddressError("The address holds a character that cannot be seen")
     local, domain = _halves(address)
     if not local:
         raise AddressError("The address has no local part")
@@ -333,8 +354,6 @@ _IPV4 = re.compile(r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:\.(?:25[0-5]|2[0-4]
 
 def _literal(domain: str) -> str:
     """An address literal, checked (RFC 5321 §4.1.3)."""
-    import ipaddress
-
     inner = domain[1:-1] if domain.endswith("]") else ""
     try:
         if inner.lower().startswith("ipv6:"):

@@ -86,6 +86,9 @@ def content(fields: Index, default: Content = PLAIN, limit: int = 50) -> Content
 _COMMON = frozenset({b"content-type", b"content-transfer-encoding"})
 
 
+_ENCODINGS = {name.encode(): name for name in ("7bit", "8bit", "binary", "quoted-printable", "base64")}
+
+
 def media(raw: bytes, default: Content, limit: int) -> tuple[str, str, Params]:
     """Type, subtype and parameters of a Content-Type value."""
     simple = _SIMPLE.match(raw)
@@ -101,9 +104,9 @@ def media(raw: bytes, default: Content, limit: int) -> tuple[str, str, Params]:
 
 def token(raw: bytes) -> str:
     """The first token of a value, lower-case, comments gone; empty when there is none."""
-    text = raw.strip().lower()
-    if text.isalnum():
-        return text.decode()
+    known = _ENCODINGS.get(raw.strip().lower())
+    if known is not None:
+        return known
     match = _TOKEN.search(uncommented(unfold(raw)).lower())
     return match[0] if match else ""
 

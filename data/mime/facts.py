@@ -182,6 +182,6 @@ def _attached(part: Part, root: Part) -> bool:
     if part.type == "message" and part.subtype in ("rfc822", "global"):
         return part is not root
     if part.type == "text":
-        return part.filename is not None and part.subtype != "calendar"
+        return part.filename is not None and part is not root and part.subtype != "calendar"
     # An image that the text shows by its Content-ID is part of the text.
     return part.content_id is None or (part.disposition != "inline" and part.type != "image")

@@ -86,18 +86,18 @@ def decode_words(raw: bytes) -> str:
 
 def _decode_words(value: bytes) -> str:
     out: list[str] = []
-    pending: list[bytes] = []
+    pending: list[bytes] = []  # octets of neighbouring words in one charset
     charset = ""
     at = 0
     for match in _WORD.finditer(value):
         gap = value[at : match.start()]
+        # RFC 2231 §5: a language may follow the charset.
         word_charset = match[1].partition(b"*")[0].decode("latin-1").lower()
-        if pending and (gap.strip(b" \t\r\n") or word_charset != charset):
+        if pending and not gap.strip(b" \t\r\n"):
+            gap = b""
+        if pending and (gap or word_charset != charset):
             out.append(to_text(b"".join(pending), charset))
             pending = []
-            gap = b"" if not gap.strip(b" \t\r\n") else gap
-        elif pending or (at and not gap.strip(b" \t\r\n")):
-            gap = b""
         if gap:
             out.append(unlabelled(gap))
         charset = word_charset

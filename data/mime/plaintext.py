@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from data.mime.decode import to_text, transfer_decode
@@ -35,18 +36,26 @@ def text_of(root: Part, fetch: Fetch, limit: int = TEXT_LIMIT) -> str:
 
 
 def _readable(root: Part) -> tuple[Part | None, Part | None]:
-    """The first text/plain and the first text/html that are no attachments, looking into embedded messages last."""
-    plain = rich = None
-    for part in root.walk():
-        if part.type != "text" or part.opaque or part.disposition == "attachment":
-            continue
-        if part.subtype == "plain" and plain is None:
-            plain = part
-        elif part.subtype == "html" and rich is None:
-            rich = part
-        if plain is not None:
-            break
-    return plain, rich
+    """The first text/plain and the first text/html that are no attachments.
+
+    The message's own text goes before that of messages embedded in it.
+    """
+    here, embedded = [root], deque[Part]()
+    while True:
+        plain = rich = None
+        while here:
+            part = here.pop()
+            if part.is_message:
+                embedded.append(part.parts[0])
+            elif part.type == "text" and not part.opaque and part.disposition != "attachment":
+                plain = part if plain is None and part.subtype == "plain" else plain
+                rich = part if rich is None and part.subtype == "html" else rich
+            here.extend(reversed(part.parts if part.is_multipart else ()))
+            if plain is not None and rich is not None:
+                break
+        if plain is not None or rich is not None or not embedded:
+            return plain, rich
+        here = [embedded.popleft()]
 
 
 def part_text(part: Part, fetch: Fetch, limit: int = TEXT_LIMIT) -> str:
@@ -69,12 +78,21 @@ def texts(root: Part, fetch: Fetch, limit: int = 16 * TEXT_LIMIT) -> Iterator[tu
             yield part, part_text(part, fetch, limit)
 
 
-_FLOWED = re.compile(r"(?<=[^\r\n]) \r?\n(?!-- \r?\n)(?!>)")
-
-
 def _unflow(text: str, *, delsp: bool) -> str:
-    """Join the soft line breaks of format=flowed (RFC 3676 §4.1)."""
-    return _FLOWED.sub("" if delsp else " ", text)
+    """Join the soft line breaks of format=flowed and take off its space-stuffing (RFC 3676 §4).
+
+    Quoted lines keep their breaks; the signature's `-- ` is no soft break.
+    """
+    out: list[str] = []
+    soft = False
+    for line in text.replace("\r\n", "\n").split("\n"):
+        fixed = line.startswith(">") or line == "-- "
+        if out and (fixed or not soft):
+            out.append("\n")
+        soft = line.endswith(" ") and not fixed
+        content = line.removeprefix(" ")
+        out.append(content[:-1] if soft and delsp else content)
+    return "".join(out)
 
 
 # Elements whose content is not text for readers.
@@ -89,8 +107,8 @@ _BREAKS = frozenset(
 _SPACED = frozenset({"td", "th", "option", "img", "input", "button"})
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]{0,40}+)")
-# The end of a tag; a `>` inside a quoted attribute does not end it.
-_TAG_END = re.compile(r"""[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""")
+# The end of a tag; a `>` inside a quoted attribute does not end it. No match when such a quote never ends.
+_TAG_END = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])))*+>""")
 _SPACE = re.compile(r"[ \t\r\n\f\u00a0]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 _ENTITY_OUT_OF_RANGE = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9A-Fa-f]{7,}+);?")
@@ -173,22 +191,26 @@ class _Html:
 _SILENT_ENDS = {name: re.compile(rf"</{name}", re.IGNORECASE | re.ASCII) for name in _SILENT}
 
 
-_FOLD = re.compile(r"\s+")
-_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u034f\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 _QUOTED_LINE = re.compile(r"^>.*$", re.MULTILINE)
 
 
 def preview(text: str) -> str:
-    """At most 200 characters on one line, for a list of messages (RFC 8970 §3.1); quoted lines are left out if more
-    than they is there."""
+    """At most 200 characters on one line, for a list of messages (RFC 8970 §3.1).
+
+    Quoted lines are left out unless there is nothing else.
+    """
     text = text[: 20 * PREVIEW_LENGTH]
-    unquoted = _QUOTED_LINE.sub("", text) if ">" in text else text
-    folded = _folded(unquoted) or _folded(text)
-    return folded[:PREVIEW_LENGTH].rstrip()
+    unquoted = _QUOTED_LINE.sub("", text) if text.startswith(">") or "\n>" in text else text
+    return _folded(unquoted) or _folded(text)
 
 
 def _folded(text: str) -> str:
-    return _FOLD.sub(" ", _INVISIBLE.sub("", text)).strip()
+    """The beginning of a text on one line, without what cannot be seen."""
+    folded = " ".join(text.split())
+    if not folded[: 2 * PREVIEW_LENGTH].isprintable():
+        folded = " ".join(_INVISIBLE.sub("", folded).split())
+    return folded[:PREVIEW_LENGTH].rstrip()
 
 
 def preview_of(root: Part, fetch: Fetch) -> str:

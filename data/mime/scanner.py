@@ -365,7 +365,9 @@ class Scanner:
         lines = self._count_lines(end) - node.lines_before
         start = node.body_start
         if node.content.type == "multipart" and not node.children and not node.opaque:
-            node.children.append(Part(start, start, end, lines=lines))
+            # Closed without ever being opened (then `boundary` is gone): empty. Never opened at all: all of it.
+            last = start if node.boundary is None else end
+            node.children.append(Part(start, start, last, lines=lines if last == end else 0))
         return Part(node.header_start, start, end, *node.content, lines, tuple(node.children), node.opaque)
 
     def _count_lines(self, upto: int) -> int:

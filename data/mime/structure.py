@@ -22,16 +22,17 @@ Fetch = Callable[[int, int], bytes]
 Lists = dict[bytes, list[Address | Group]]
 
 _HEADER_BOUND = 100 * 1024
-_QUOTABLE = re.compile(rb"[^\x00\r\n\x80-\xff]{0,1000}\Z")
+_PLAIN = re.compile(rb"[ !#-\[\]-~]{0,1000}+\Z")
+_QUOTABLE = re.compile(rb"[^\x00\r\n\x80-\xff]{0,1000}+\Z")
 _ADDRESS_FIELDS = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
 
 
 def string(value: bytes) -> bytes:
     """A string: quoted, or a literal where it must be (RFC 9051 §4.3)."""
-    if _QUOTABLE.match(value):
-        if b"\\" in value or b'"' in value:
-            value = value.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    if _PLAIN.match(value):
         return b'"' + value + b'"'
+    if _QUOTABLE.match(value):
+        return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
     if b"\0" in value:
         return string(value.replace(b"\0", b""))
     return b"{%d}\r\n%b" % (len(value), value)
@@ -44,6 +45,10 @@ def nstring(value: bytes | None) -> bytes:
 
 def _text(value: str) -> bytes:
     return string(value.encode("utf-8", "replace"))
+
+
+def _latin(value: str) -> bytes:
+    return string(value.encode("latin-1", "replace"))
 
 
 def _ntext(value: str | None) -> bytes:
@@ -106,7 +111,7 @@ def _addresses(items: list[Address | Group]) -> bytes:
     for item in items:
         if isinstance(item, Group):
             # RFC 9051 §7.5.2: a NIL host marks a group; its name begins it, NIL NIL NIL NIL ends it.
-            out.append(b"(NIL NIL %b NIL)" % string(item.name.encode("latin-1", "replace")))
+            out.append(b"(NIL NIL %b NIL)" % _latin(item.name))
             out.extend(map(_address, item.members))
             out.append(b"(NIL NIL NIL NIL)")
         else:
@@ -115,14 +120,12 @@ def _addresses(items: list[Address | Group]) -> bytes:
 
 
 def _address(item: Address) -> bytes:
-    name = b"NIL" if item.name is None else string(unfold(item.name.encode("latin-1", "replace")))
-    route = b"NIL" if item.route is None else string(item.route.encode("latin-1", "replace"))
     return b"(%b %b %b %b)" % (
-        name,
-        route,
-        string(item.local.encode("latin-1", "replace")),
+        b"NIL" if item.name is None else _latin(item.name),
+        b"NIL" if item.route is None else _latin(item.route),
+        _latin(item.local),
         # A NIL host would mean a group: a mailbox without a domain has an empty one.
-        string((item.domain or "").encode("latin-1", "replace")),
+        _latin(item.domain or ""),
     )
 
 

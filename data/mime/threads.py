@@ -31,10 +31,11 @@ def message_ids(value: bytes, limit: int = MAX_REFERENCES) -> tuple[str, ...]:
 def _normal(raw: bytes) -> str:
     text = unlabelled(raw)
     if not text.isprintable() or " " in text:
-        text = "".join(char for char in _SPACE.sub("", text) if char.isprintable())
+        # Folding inside an id is taken out; without an `@` it was a phrase in angle brackets.
+        text = "".join(char for char in _SPACE.sub("", text) if char.isprintable()) if "@" in text else ""
     if '"' in text:
         text = _NEEDLESS_QUOTES.sub(r"\1@", text, count=1)
-    return text if "@" in text[1:] and len(text) <= _MAX_ID else ""
+    return text if len(text) <= _MAX_ID else ""
 
 
 _BLOB = re.compile(r"\[[^\[\]]*\]\s*")
