@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, column, inspect, select, table
+from sqlalchemy import Engine, Select, column, inspect, select, table
+from sqlalchemy.exc import DBAPIError
 
 from data.disk.db import connect_sqlite, make_engine
+from data.errors import Unavailable
 
 _VERSIONS = Path(__file__).parent / "revisions" / "versions"
 _STAMP: Select[Any] = select(column("version_num")).select_from(table("alembic_version"))
@@ -21,15 +23,22 @@ def newest() -> str:
 
 
 def is_current(where: str | Path) -> bool:
-    """Does the SQLite file or `postgresql://` URL carry the stamp of the newest revision?"""
+    """Does the SQLite file or `postgresql://` URL carry the stamp of the newest revision? Raises Unavailable."""
     engine = make_engine(where)
     try:
-        with engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return False
-            return connection.execute(_STAMP).scalar() == newest()
+        return _stamp(engine) == newest()
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        raise Unavailable(repr(error), public="This is not a database, or it cannot be read") from None
     finally:
         engine.dispose()
+
+
+def _stamp(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.execute(_STAMP).scalar()
+        return found
 
 
 def quick_check(where: str | Path, seconds: float) -> str:

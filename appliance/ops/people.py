@@ -1,0 +1,141 @@
+"""Accounts, domains and aliases as an administrator changes them: each change with its audit row, in one transaction.
+
+Promises: an account comes with its default mailboxes or not at all. `actor` is who asked (`console:0`, an address).
+May not: print, or ask anybody anything; panel, API and command line call the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from appliance.ops.state import Ground
+from data.directory import dkim
+from data.directory.credentials import hash_password
+from data.directory.facts import Account, AliasKind, Status
+from data.directory.settings import Scope
+from data.disk.db import Tx
+from data.ids import AccountId
+from data.principal import Role
+from data.store.quota import Usage, usage
+
+T = TypeVar("T")
+
+
+def add_account(
+    ground: Ground, address: str, *, password: str, name: str = "", role: Role = Role.USER, actor: str
+) -> AccountId:
+    """A new account with INBOX, Drafts, Sent, Junk, Trash and Archive. Raises Invalid, Conflict, NotFound."""
+    verifier = hash_password(password)
+    organisation = ground.directory.organisation()
+    quota = ground.settings.setting(Scope.organisation(organisation.id), "account.quota")
+    language = ground.settings.setting(Scope.organisation(organisation.id), "account.language")
+
+    def op(tx: Tx) -> AccountId:
+        account = ground.directory.add_account_in(
+            tx, address, name=name, role=role, password_verifier=verifier, quota=int(quota), language=str(language)
+        )
+        ground.store.mailboxes.create_defaults_in(tx, account)
+        _record(ground, tx, actor, "account.add", address, role=role.value)
+        return account
+
+    return _write(ground, op)
+
+
+def set_password(ground: Ground, address: str, password: str, actor: str) -> None:
+    """Another password for an account."""
+    account, verifier = ground.directory.account(address), hash_password(password)
+
+    def op(tx: Tx) -> None:
+        ground.directory.set_password_in(tx, account.id, verifier)
+        _record(ground, tx, actor, "account.password", account.address)
+
+    _write(ground, op)
+
+
+def set_status(ground: Ground, address: str, status: Status, actor: str) -> None:
+    """Suspend an account (it still receives) or let it sign in again."""
+    account = ground.directory.account(address)
+
+    def op(tx: Tx) -> None:
+        ground.directory.set_status_in(tx, account.id, status)
+        _record(ground, tx, actor, f"account.{status.value}", account.address)
+
+    _write(ground, op)
+
+
+def delete_account(ground: Ground, address: str, actor: str) -> None:
+    """End an account; its mail stays until a purge."""
+    account = ground.directory.account(address)
+
+    def op(tx: Tx) -> None:
+        ground.directory.delete_account_in(tx, account.id)
+        _record(ground, tx, actor, "account.delete", account.address, account=account.id)
+
+    _write(ground, op)
+
+
+def add_domain(ground: Ground, name: str, actor: str) -> None:
+    """A domain whose mail becomes ours, with the keys that sign its mail."""
+    pairs = dkim.new_pairs()
+
+    def op(tx: Tx) -> None:
+        domain = ground.directory.add_domain_in(tx, ground.directory.organisation().id, name)
+        dkim.create_in(tx, domain, ground.keys, pairs)
+        _record(ground, tx, actor, "domain.add", name)
+
+    _write(ground, op)
+
+
+def add_alias(ground: Ground, address: str, targets: Sequence[str], *, group: bool, send_as: bool, actor: str) -> None:
+    """An address that leads to others; with several targets, or on request, a group."""
+    kind = AliasKind.GROUP if group or len(targets) > 1 else AliasKind.ALIAS
+
+    def op(tx: Tx) -> None:
+        ground.directory.add_alias_in(tx, address, targets, kind, send_as=send_as)
+        _record(ground, tx, actor, "alias.add", address, kind=kind.value, targets=len(targets))
+
+    _write(ground, op)
+
+
+def delete_alias(ground: Ground, address: str, actor: str) -> None:
+    """Take an alias or a group away."""
+
+    def op(tx: Tx) -> None:
+        ground.directory.delete_alias_in(tx, address)
+        _record(ground, tx, actor, "alias.delete", address)
+
+    _write(ground, op)
+
+
+def set_catch_all(ground: Ground, domain: str, address: str | None, actor: str) -> None:
+    """Who gets the mail for unknown local parts of a domain; None refuses it again."""
+
+    def op(tx: Tx) -> None:
+        ground.directory.set_catch_all_in(tx, domain, address)
+        _record(ground, tx, actor, "domain.catch-all", domain, address=address or "")
+
+    _write(ground, op)
+
+
+def note(ground: Ground, actor: str, action: str, object: str, **detail: str | int) -> None:
+    """An audit row for what was done in many transactions, or changed nothing in the directory."""
+    ground.db.write(lambda tx: _record(ground, tx, actor, action, object, **detail))
+
+
+def held(ground: Ground, account: Account) -> Usage:
+    """What an account holds, and may hold."""
+    with ground.db.read() as reader:
+        return usage(reader, account.id)
+
+
+def _write(ground: Ground, op: Callable[[Tx], T]) -> T:
+    """Do it, and read the directory again here, so that the event loop need not."""
+    result = ground.db.write(op)
+    ground.directory.refresh()
+    return result
+
+
+def _record(ground: Ground, tx: Tx, actor: str, action: str, object: str, **detail: str | int) -> None:
+    organisation = ground.directory.organisation().id
+    ground.audit.record_in(tx, organisation=organisation, actor=actor, action=action, object=object, detail=detail)

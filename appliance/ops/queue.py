@@ -1,0 +1,92 @@
+"""Waiting mail, as an administrator sees and changes it: list, retry, hold, release, drop.
+
+Promises: a change and its audit row are one transaction. May not: deliver; the queue hears of changes by the ChangeBus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from appliance.ops.control import Result, Tell
+from appliance.ops.state import Ground
+from data.disk.db import Tx
+from data.errors import Invalid
+from data.ids import ItemId
+from data.reason import Reason
+from data.spool.envelope import NEVER_DUE
+from data.spool.oversight import Listed
+
+HELD = Reason("queue.held")
+_PAGE = 500
+_MOST = 10_000
+
+Change = Callable[[Ground, Tx, ItemId, str], int]
+
+
+def _list(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    """Waiting recipients, oldest first, at most 10 000."""
+    rows: list[Result] = []
+    after = 0
+    while len(rows) < _MOST:
+        page = ground.spool.waiting(_PAGE, after)
+        rows += map(_row, page)
+        if len(page) < _PAGE:
+            break
+        after = page[-1].id
+    return {"recipients": rows}
+
+
+def _row(one: Listed) -> Result:
+    said = f"{one.remote or ''} {one.reply or ''}".strip()
+    return {
+        "item": one.item,
+        "state": one.state.value,
+        "attempts": one.attempts,
+        "next_at": one.next_at,
+        "sender": one.return_path,
+        "recipient": one.address,
+        "why": " ".join(part for part in (_told(one.reason), said) if part),
+    }
+
+
+def _told(reason: Reason | None) -> str:
+    if reason is None:
+        return ""
+    return " ".join([reason.code, *(f"{name}={value}" for name, value in sorted(reason.params.items()))])
+
+
+def _changing(action: str, change: Change) -> Callable[[Ground, Result, Tell, str], Result]:
+    """A command that changes the items it names, all of them or none."""
+
+    def command(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+        items = args["item"]
+        if not isinstance(items, list) or not all(isinstance(item, int) and 0 < item < NEVER_DUE for item in items):
+            raise Invalid("items", public="Items are named by their numbers")
+
+        def op(tx: Tx) -> int:
+            if not items and action == "queue.retry":
+                changed = ground.spool.retry_all_in(tx)
+            else:
+                changed = sum(change(ground, tx, ItemId(item), actor) for item in items)
+            named = ",".join(map(str, items)) or "all"
+            _record(ground, tx, actor, action, named, changed)
+            return changed
+
+        return {"changed": ground.db.write(op)}
+
+    return command
+
+
+def _record(ground: Ground, tx: Tx, actor: str, action: str, object: str, changed: int) -> None:
+    organisation = ground.directory.organisation().id
+    detail = {"recipients": changed}
+    ground.audit.record_in(tx, organisation=organisation, actor=actor, action=action, object=object, detail=detail)
+
+
+COMMANDS: Mapping[str, Callable[[Ground, Result, Tell, str], Result]] = {
+    "queue.list": _list,
+    "queue.retry": _changing("queue.retry", lambda ground, tx, item, actor: ground.spool.retry_in(tx, item)),
+    "queue.hold": _changing("queue.hold", lambda ground, tx, item, actor: ground.spool.hold_in(tx, item, HELD)),
+    "queue.release": _changing("queue.release", lambda ground, tx, item, actor: ground.spool.release_in(tx, item)),
+    "queue.drop": _changing("queue.drop", lambda ground, tx, item, actor: ground.spool.drop_in(tx, item, actor)),
+}

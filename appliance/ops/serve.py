@@ -1,0 +1,66 @@
+"""What a running server does besides its listeners: recovery before they open, sweeping behind them, start and end.
+
+Promises: recovery is short whatever the number of messages, may be broken off and run again, and is over before
+anything listens (RELIABILITY §1.3); the rest is done in the background. `ready` stands alone on a line of standard
+output once every listener answers. May not: know a face; the composition root hands the services in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from appliance.lifecycle import Signals, Supervisor
+from appliance.log import Log, flush_and_exit
+from appliance.loop import Workers
+from appliance.ops.errors import FAILED, OperatorError
+from appliance.ops.state import Ground, database_of
+from data.disk.schema import quick_check
+
+CHECK_SECONDS = 0.5
+"""How long the check of the database's structure may hold the start up; `verify` looks at everything."""
+SWEEP_SECONDS = 600.0
+
+
+def recover(ground: Ground, log: Log) -> None:
+    """Before anything listens: a look at the database, half-done attempts deferred, temporary files gone."""
+    ground.db.on_fatal = lambda why: _fatal(log, why)
+    damage = quick_check(database_of(ground.state, ground.config), CHECK_SECONDS)
+    if damage:
+        raise OperatorError(f"the database is damaged ({damage}); restore it from a backup", FAILED)
+    deferred = ground.spool.recover()
+    swept = ground.store.blobs.sweep_temporary()
+    log.info("recover", deferred=deferred, swept=swept)
+    ground.directory.refresh()
+
+
+def _fatal(log: Log, why: str) -> None:
+    """The disk failed under the writer: nothing that follows could be believed (a second fsync may lie)."""
+    log.error("stopped", why=why)
+    flush_and_exit(FAILED)
+
+
+async def sweep(ground: Ground, workers: Workers, log: Log) -> None:
+    """For ever: what nobody names any more goes, now and then every ten minutes."""
+    while True:
+        orphans = await workers.blocking(ground.store.sweep.orphans)
+        removed = await workers.blocking(ground.store.sweep.run)
+        if orphans or removed:
+            log.info("sweep", orphans=orphans, removed=removed)
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def attend(supervisor: Supervisor, log: Log, reload: Callable[[], Awaitable[None]]) -> None:
+    """Start everything, say `ready`, wait for a signal, drain, stop."""
+    signals = Signals(log, reload)
+    signals.install()
+    try:
+        await supervisor.start()
+        print("ready", flush=True)
+        log.info("ready")
+        await signals.stopped()
+        await supervisor.finish()
+    finally:
+        log.info("stopped")
+        sys.stdout.flush()
