@@ -123,7 +123,7 @@ def test_expiry() -> None:
 
 def test_delay() -> None:
     """A delay asks for nothing and says how long we go on."""
-    fate = Fate("b@example.org", "example.org", Action.DELAYED, Reason("queue.dns.timeout"))
+    fate = Fate("b@example.org", "example.org", Action.DELAYED, Reason("dns.timeout", {"name": "example.org"}))
     made = report(fate, retry_until=Millis(NOW + DAY))
     text = " ".join(words(made).split())
     assert "There is nothing you have to do" in text
