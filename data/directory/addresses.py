@@ -106,7 +106,9 @@ def required(address: str) -> NormalAddress:
 
 
 def resolve(snapshot: Snapshot, address: NormalAddress) -> Resolution:
-    """Where a recipient leads."""
+    """Where a recipient leads; one without a domain can only be <postmaster> (RFC 5321 §4.1.1.3)."""
+    if not address.domain:
+        return postmaster(snapshot) if address.base_key == "postmaster" else Resolution(Where.UNKNOWN)
     if address.domain not in snapshot.domains:
         return Resolution(Where.REMOTE)
     expansion = _Expansion(snapshot)

@@ -7,7 +7,7 @@ import pytest
 from data.directory.directory import Directory
 from data.directory.facts import Status, Where
 from data.disk.db import Database
-from data.mime.address import normal
+from data.mime.address import NormalAddress, normal
 from data.principal import Role
 
 
@@ -102,7 +102,10 @@ def test_role_addresses_reach_every_active_administrator(
     gone = people.account("carl@example.org", role=Role.ADMINISTRATOR)
     db.write(lambda tx: directory.set_status_in(tx, gone, Status.SUSPENDED))
     assert reached(directory, address) == ("deliver", ["ann@example.test", "bob@example.org"], [])
-    assert {t.address for t in directory.postmaster().deliveries} == {"ann@example.test", "bob@example.org"}
+    bare = directory.resolve(NormalAddress("Postmaster", "", "postmaster", "postmaster", None))
+    assert {t.address for t in bare.deliveries} == {"ann@example.test", "bob@example.org"}
+    assert directory.postmaster() == bare
+    assert directory.resolve(NormalAddress("ann", "", "ann", "ann", None)).status is Where.UNKNOWN
 
 
 def test_an_account_named_postmaster_reads_as_well(people, directory: Directory) -> None:
