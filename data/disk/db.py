@@ -26,7 +26,6 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import ClauseElement
 
 from data.clock import Clock
-from data.disk.crashpoints import hit
 from data.errors import DiskFull, StoreError, Unavailable
 from data.ids import Millis
 
@@ -277,8 +276,6 @@ class Database:
             cursor.execute(self._begin_write)
             for job in batch:
                 self._apply(cursor, job, alone=len(batch) == 1)
-            hit("C5")
-            hit("C6")
             if any(job.error is None for job in batch):
                 cursor.execute("COMMIT")
             else:

@@ -16,6 +16,7 @@ from sqlalchemy import Select, bindparam, insert, literal_column, select
 
 from data.disk import tables as t
 from data.disk.blobs import Blobs, Content
+from data.disk.crashpoints import hit
 from data.disk.db import Database, Reader, Tx
 from data.errors import Corrupt, NotFound, TooBig
 from data.ids import AccountId, BlobId, MailboxId, MessageId, OrganisationId
@@ -219,6 +220,7 @@ class Messages:
         tx.run(_TODO, {"account": account, "message": message})
         record_change(tx, account, modseq, mailbox, "added", str(uid))
         tx.publish(Added(account, mailbox, modseq, ((uid, int(flags), spelled),)))
+        hit("C5")
         return Appended(mailbox, uidvalidity, uid, modseq, MessageId(message))
 
     def append(
