@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -26,6 +27,9 @@ DRAIN_SECONDS = 6.0
 """How long connections get to finish when the process is asked to stop."""
 STOP_SECONDS = 2.0
 """How long all services together get to stop after that; with the drain well within 10 s."""
+
+LAST_SECONDS = 9.5
+"""When a process that was asked to stop and is still there is ended, whatever keeps it."""
 
 _PAUSE_FIRST = 0.5
 _PAUSE_MOST = 60.0
@@ -171,16 +175,19 @@ class Supervisor:
 class Signals:
     """What the signals of the process mean. `await stopped()` in the composition root, then drain and return.
 
-    `at_once` ends the process without further ado (the log is written first); a test gives its own.
+    `at_once` ends the process without further ado (the log is written first); a test gives its own. It is also called
+    when the process is still there `within` seconds after it was asked to stop: a thread may hang in a dead disk.
     """
 
     log: Log
     reload: Callable[[], Awaitable[None]]
     at_once: Callable[[int], None] = flush_and_exit
+    within: float = LAST_SECONDS
     received: signal.Signals | None = None
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
     _reloading: asyncio.Task[None] | None = None
     _again: bool = False
+    _last: threading.Timer | None = None
 
     def install(self) -> None:
         """Take TERM, INT and HUP on the running loop."""
@@ -189,7 +196,9 @@ class Signals:
             loop.add_signal_handler(number, self.take, number)
 
     def remove(self) -> None:
-        """Give the signals back to the system's defaults."""
+        """Give the signals back to the system's defaults, and nothing is ended any more."""
+        if self._last is not None:
+            self._last.cancel()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):
@@ -211,6 +220,9 @@ class Signals:
             self._reload()
         elif self.received is None and not self._asked.is_set():
             self.received = number
+            self._last = threading.Timer(self.within, self.at_once, [128 + number])
+            self._last.daemon = True
+            self._last.start()
             self._asked.set()
         else:
             self.at_once(128 + number)

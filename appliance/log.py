@@ -22,6 +22,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
+from functools import cache
 from pathlib import PurePath
 from typing import Final, Literal, TextIO, get_args
 
@@ -104,9 +105,15 @@ def _text(value: object) -> str:
     return str(value)
 
 
+@cache
+def _secret(name: str) -> bool:
+    """Whether a field of this name is never written; names come from our code, so they are few."""
+    return _SECRET.search(name) is not None
+
+
 def render(name: str, value: object) -> str:
     """One `name=value`, quoted where needed; a secret by its name becomes `***`."""
-    if _SECRET.search(name):
+    if _secret(name):
         return f"{name}=***"
     text = _text(value)
     if len(text) > _VALUE_MAX:
@@ -304,6 +311,7 @@ def setup(level: str = "info", stream: TextIO | None = None) -> LineWriter:
     for name, floor in _QUIET.items():
         logging.getLogger(name).setLevel(floor)
     logging.raiseExceptions = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # never shown, and not free
     logging.captureWarnings(True)
     return writer
 

@@ -120,6 +120,7 @@ class Resolver(Protocol):
 
 Key = tuple[str, str]
 Raw = Found[Any] | NoSuchName | NoData | Temporary
+Count = Callable[[str], None]
 
 
 class Cache:
@@ -248,8 +249,10 @@ class OffResolver(_Typed):
 class HostResolver(_Typed):
     """Asks one server, `address:port`."""
 
-    def __init__(self, address: str, port: int, clock: Clock, log: Log) -> None:
+    def __init__(self, address: str, port: int, clock: Clock, log: Log, count: Count = lambda kind: None) -> None:
+        """`count` hears of the kind of each answer that came from a server: found, nodata, nosuchname, temporary."""
         self._log = log
+        self._count = count
         self._cache = Cache(clock)
         self._asked: dict[Key, asyncio.Task[Raw]] = {}
         self._wire = asyncio.Semaphore(IN_FLIGHT)
@@ -281,6 +284,7 @@ class HostResolver(_Typed):
         except TimeoutError:
             answer = self._temporary("dns.timeout" if sent else "dns.busy", key)
         self._cache.put(key, answer)
+        self._count(type(answer).__name__.lower())
         if isinstance(answer, Temporary):
             self._log.info("dns.failed", name=key[0], type=rdtype, reason=answer.reason.code)
         return answer
@@ -318,8 +322,10 @@ class HostResolver(_Typed):
 class SystemResolver(HostResolver):
     """Asks the servers of /etc/resolv.conf; the file is looked at again every half minute."""
 
-    def __init__(self, clock: Clock, log: Log, path: str = "/etc/resolv.conf") -> None:
-        super().__init__("127.0.0.1", 53, clock, log)
+    def __init__(
+        self, clock: Clock, log: Log, count: Count = lambda kind: None, *, path: str = "/etc/resolv.conf"
+    ) -> None:
+        super().__init__("127.0.0.1", 53, clock, log, count)
         self._clock = clock
         self._path = path
         self._looked = float("-inf")
@@ -392,11 +398,11 @@ def _why_no_server(error: dns.resolver.NoNameservers) -> str:
     return "dns.unreachable" if causes and all(isinstance(cause, OSError) for cause in causes) else "dns.servfail"
 
 
-def make(kind: str, clock: Clock, log: Log) -> Resolver:
+def make(kind: str, clock: Clock, log: Log, count: Count = lambda kind: None) -> Resolver:
     """The resolver the configuration asks for: `system`, `off` or `ADDRESS:PORT`. Call it on the running loop."""
     if kind == "off":
         return OffResolver()
     if kind == "system":
-        return SystemResolver(clock, log)
+        return SystemResolver(clock, log, count)
     address, port = split_host_port(kind)
-    return HostResolver(address, port, clock, log)
+    return HostResolver(address, port, clock, log, count)

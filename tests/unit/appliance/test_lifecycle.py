@@ -158,6 +158,27 @@ def test_signals_first_drains_second_ends_at_once() -> None:
     asyncio.run(main())
 
 
+def test_a_process_that_hangs_is_ended() -> None:
+    async def main() -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def at_once(code: int) -> None:
+            assert code == 143
+            loop.call_soon_threadsafe(ended.set)
+
+        async def reload() -> None:
+            raise AssertionError
+
+        Signals(log.get("lifecycle"), reload, at_once, within=0.05).take(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        calm = Signals(log.get("lifecycle"), reload, at_once, within=3600)
+        calm.take(signal.SIGTERM)
+        calm.remove()
+
+    asyncio.run(main())
+
+
 def test_a_failed_reload_keeps_the_house_running() -> None:
     async def main() -> None:
         async def reload() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import uvloop
 
 from appliance import log
 from appliance.net import resolver
@@ -75,6 +76,20 @@ def test_records_are_typed(server: DnsServer) -> None:
     assert _ask(server, lambda r: r.ptr("192.0.2.1")) == Found(("mx1.example.org",), 60)
     assert _ask(server, lambda r: r.query("example.org", "tlsa")) == Found(("3 1 1 " + "ab" * 32,), 60)
     assert _ask(server, lambda r: r.mx("null.example.org")) == Found((Mx(0, ""),), 60)
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_both_loops_carry_it(server: DnsServer, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    kinds: list[str] = []
+
+    async def main() -> None:
+        asking = HostResolver("127.0.0.1", server.port, SystemClock(), log.get("dns"), kinds.append)
+        for name in ("example.org", "missing.example.org", "mx1.example.org", "broken.example.org", "big.example.org"):
+            await asking.query(name, "TXT")
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(main())
+    assert kinds == ["found", "nosuchname", "nodata", "temporary", "found"]
 
 
 def test_missing_is_not_broken(server: DnsServer) -> None:
@@ -211,7 +226,7 @@ def test_the_system_s_servers_are_read_and_read_again(server: DnsServer, tmp_pat
 
     async def main() -> None:
         clock = FakeClock()
-        asking = SystemResolver(clock, log.get("dns"), str(conf))
+        asking = SystemResolver(clock, log.get("dns"), path=str(conf))
         answer = await asking.mx("example.org")
         assert answer == Temporary(Reason("dns.unconfigured", {"name": "example.org"}))
         conf.write_text("nameserver 127.0.0.1\nnameserver ::1\noptions timeout:1\n")

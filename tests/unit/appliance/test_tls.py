@@ -9,9 +9,11 @@ import shutil
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -101,6 +103,41 @@ class Server:
             await writer.wait_closed()
 
 
+class UpgradingServer:
+    """An asyncio server that begins TLS after a line, as STARTTLS does."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self.context = certificates.server_context("smtp")
+
+    async def __aenter__(self) -> UpgradingServer:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert await reader.readline() == b"STARTTLS\r\n"
+            writer.write(b"220 go ahead\r\n")
+            await writer.start_tls(self.context)
+            writer.write(b"220 hello\r\n")
+            await reader.read()
+            writer.close()
+
+        self.server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.close()
+        await self.server.wait_closed()
+
+    async def shown(self, context: ssl.SSLContext) -> ssl.SSLObject:
+        """Ask for TLS and shake hands; what was agreed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(b"STARTTLS\r\n")
+        assert await reader.readline() == b"220 go ahead\r\n"
+        await writer.start_tls(context, server_hostname=HOST)
+        assert await reader.readline() == b"220 hello\r\n"
+        found: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        writer.close()
+        return found
+
+
 def test_a_self_signed_certificate_is_made_once(tmp_path: Path) -> None:
     first = _certificates(tmp_path / "tls")
     for name in ("cert.pem", "key.pem"):
@@ -150,21 +187,27 @@ def test_only_modern_tls_with_forward_secrecy(tmp_path: Path) -> None:
         asyncio.run(main())
 
 
-def test_reload_shows_the_new_certificate_to_new_connections(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_reload_shows_the_new_certificate_to_new_connections(
+    tmp_path: Path, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def main() -> None:
         certificates = _certificates(tmp_path)
         own = certificates.pair.leaf.public_bytes(serialization.Encoding.DER)
-        async with Server(certificates) as server:
+        async with Server(certificates) as server, UpgradingServer(certificates) as upgrading:
             assert (await server.shown()).getpeercert(binary_form=True) == own
+            assert (await upgrading.shown(_client())).getpeercert(binary_form=True) == own
             assert certificates.reload() is False
             authority = _issue(tmp_path)
             assert certificates.reload() is True
             (tmp_path / "authority.pem").write_bytes(authority)
-            found = await server.shown(tls.verifying_context(tmp_path / "authority.pem"))
-            assert found.getpeercert(binary_form=True) != own
+            trusting = tls.verifying_context(tmp_path / "authority.pem")
+            for found in (await server.shown(trusting), await upgrading.shown(trusting)):
+                assert found.getpeercert(binary_form=True) != own
             assert not certificates.pair.self_made
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(main())
 
 
 @pytest.mark.parametrize("damage", ["cert", "key", "other key", "encrypted", "gone", "half"])
