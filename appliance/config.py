@@ -53,21 +53,16 @@ class ConfigError(ValueError):
     """The configuration cannot be used; the text is one line for whoever edits it."""
 
 
-# --- checks: a value as it was read -> the value to keep, or ValueError with what is expected --------------------------
+# The checks: a value as it was read -> the value to keep, or ValueError with what is expected.
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
-
-
-def _boolean_is_no_number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("expected a whole number")
-    return value
 
 
 def _number(low: int, high: int) -> Check:
     def check(value: object) -> int:
         number = int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value.strip()) else value
-        number = _boolean_is_no_number(number)
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ValueError("expected a whole number")
         if not low <= number <= high:
             raise ValueError(f"expected a number from {low} to {high}")
         return number
@@ -146,9 +141,6 @@ def _database(value: object) -> str:
 
 def _known(default: Any, doc: str, check: Check) -> Any:
     return field(default=default, metadata={"doc": doc, "check": check})
-
-
-# --- the fields ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +229,6 @@ class Config:
 
 
 _TABLES: Final[Mapping[str, type[Any]]] = {"tls": Tls, "limits": Limits}
-
-
-# --- documentation --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,8 @@ class LineWriter(logging.Handler):
             self._lines.popleft()
             self._dropped += 1
         self._lines.append(line)
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def flush(self) -> None:
         """Write everything that waits; returns when it is with the system."""

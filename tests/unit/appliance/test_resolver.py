@@ -11,9 +11,9 @@ import pytest
 import uvloop
 
 from appliance import log
-from appliance.net import resolver
+from appliance.net import answers, resolver
+from appliance.net.answers import Cache
 from appliance.net.resolver import (
-    Cache,
     Found,
     HostResolver,
     Mx,
@@ -216,7 +216,7 @@ def test_off_is_temporary_at_once() -> None:
         off = OffResolver()
         for answer in (await off.mx("example.org"), await off.txt("example.org"), await off.addresses("example.org")):
             assert answer == Temporary(Reason("dns.off", {"name": "example.org"}))
-        assert await off.addresses("127.0.0.1") == Found(("127.0.0.1",), resolver.TTL_MOST)
+        assert await off.addresses("127.0.0.1") == Found(("127.0.0.1",), answers.TTL_MOST)
 
     asyncio.run(main())
 
@@ -266,9 +266,9 @@ def test_cache_bounds() -> None:
     assert cache.get(("zero", "A")) is not None, "a zero TTL is kept for the least time"
     clock.advance(2_000)
     assert cache.get(("zero", "A")) is None
-    clock.advance(resolver.NEGATIVE_MOST * 1000)
+    clock.advance(answers.NEGATIVE_MOST * 1000)
     assert cache.get(("no", "A")) is None and cache.get(("ages", "A")) is not None
-    clock.advance(resolver.TTL_MOST * 1000)
+    clock.advance(answers.TTL_MOST * 1000)
     assert cache.get(("ages", "A")) is None
     for n in range(10):
         cache.put((str(n), "A"), NoData(60))

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from appliance import log
 from appliance.config import load
-from appliance.net import tls
+from appliance.net import keypair, tls
 from appliance.net.tls import Certificates, TlsError
 
 ROOT = Path(__file__).parents[3]
@@ -225,7 +225,7 @@ def test_a_broken_pair_keeps_the_old_one(tmp_path: Path, damage: str) -> None:
             elif damage == "key":
                 key.write_bytes(b"no key")
             elif damage == "other key":
-                key.write_bytes(tls.new_key())
+                key.write_bytes(keypair.new_key())
             elif damage == "encrypted":
                 sealed = serialization.BestAvailableEncryption(b"passphrase")
                 key.write_bytes(certificates.pair.key.private_bytes(pem, serialization.PrivateFormat.PKCS8, sealed))
@@ -238,7 +238,7 @@ def test_a_broken_pair_keeps_the_old_one(tmp_path: Path, damage: str) -> None:
             der = own.public_bytes(serialization.Encoding.DER)
             assert (await server.shown()).getpeercert(binary_form=True) == der
             with pytest.raises(TlsError) as caught:
-                tls.read_pair(certificate, key)
+                keypair.read_pair(certificate, key)
             assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
             _issue(tmp_path)
             assert certificates.reload() is True
@@ -295,7 +295,7 @@ from appliance import log, loop
 the_loop = loop.make_loop({kind!r})
 from twisted.internet.protocol import Factory
 from twisted.internet import protocol
-from appliance.net import tls
+from appliance.net import keypair, tls
 from appliance.net.sockets import *
 
 certificates = tls.Certificates(Path({directory!r}), "mail.example.test", log.get("tls"))
@@ -344,20 +344,20 @@ async def main():
     opened = open_all([Listen("imap", "127.0.0.1", 0), Listen("imaps", "127.0.0.1", 0)])
     plain, secure = opened["imap"][0].getsockname(), opened["imaps"][0].getsockname()
     ports = [adopt(opened["imap"][0], Imaps(False)), adopt(opened["imaps"][0], Imaps(True), certificates.twisted_factory("imap"))]
-    old = certificates.pair.leaf
+    old = certificates.pair
     first = [await implicit(secure), await explicit(plain)]
     for _, writer in first:
-        assert shown(writer) == old.public_bytes(tls.serialization.Encoding.DER)
+        assert shown(writer) == old.der
     (Path({directory!r}) / "cert.pem").write_bytes(b"broken")
     assert not certificates.reload()
     reader, writer = await implicit(secure)
-    assert shown(writer) == old.public_bytes(tls.serialization.Encoding.DER)
+    assert shown(writer) == old.der
     writer.close()
-    (Path({directory!r}) / "cert.pem").write_bytes(tls.self_signed("mail.example.test", certificates.pair.key))
-    assert certificates.reload() and certificates.pair.leaf != old
+    (Path({directory!r}) / "cert.pem").write_bytes(keypair.self_signed("mail.example.test", certificates.pair.key))
+    assert certificates.reload() and certificates.pair.leaf != old.leaf
     for opener, where in ((implicit, secure), (explicit, plain)):
         reader, writer = await opener(where)
-        assert shown(writer) == certificates.pair.leaf.public_bytes(tls.serialization.Encoding.DER)
+        assert shown(writer) == certificates.pair.der
         writer.close()
     for reader, writer in first:  # connections from before the reload go on
         writer.write(b"b NOOP\\r\\n")
