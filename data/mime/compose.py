@@ -106,7 +106,7 @@ def _message(draft: Draft, body: _Entity, *, with_bcc: bool) -> bytes:
     out.append(encode.unstructured("Subject", draft.subject, utf8=utf8))
     out.append(encode.field("Date", (format_date(draft.date, draft.offset),)))
     ids = (("Message-ID", (draft.message_id,)), ("In-Reply-To", draft.in_reply_to), ("References", draft.references))
-    out += [encode.field(name, [f"<{encode.clean(each)}>" for each in found]) for name, found in ids if found]
+    out += [encode.message_ids(name, found, utf8=utf8) for name, found in ids]
     out += [encode.unstructured(name, value, utf8=utf8) for name, value in draft.extra]
     out.append(b"MIME-Version: 1.0\r\n")
     return b"".join(out) + body.octets

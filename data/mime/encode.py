@@ -35,6 +35,8 @@ def unstructured(name: str, text: str, *, utf8: bool = False) -> bytes:
 
 
 def _text_tokens(text: str, *, utf8: bool) -> list[str]:
+    if not text:
+        return []
     words = text.split(" ")
     bad = [at for at, word in enumerate(words) if _needs_encoding(word, utf8=utf8)]
     if not bad:
@@ -115,6 +117,15 @@ def _phrase(name: str, *, utf8: bool) -> list[str]:
     if (name.isascii() or utf8) and "=?" not in name and len(name) <= 500:
         return ['"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"']
     return encoded_words(name)
+
+
+_ID = re.compile(r"[^\s<>]+\Z")
+
+
+def message_ids(name: str, ids: Iterable[str], *, utf8: bool = False) -> bytes:
+    """A field of message ids; those that cannot be written are left out, and with the last of them the field."""
+    tokens = [f"<{each}>" for each in ids if _ID.match(each) and each.isprintable() and (utf8 or each.isascii())]
+    return field(name, tokens) if tokens else b""
 
 
 def parameters(name: str, value: str, params: Params) -> bytes:

@@ -21,6 +21,7 @@ from data.mime.structure import Lists
 
 SUBJECT_LENGTH = 1000
 LIST_LENGTH = 4000
+_SUBJECT_READ = 64 * SUBJECT_LENGTH
 _CHUNK = 64 * 1024
 
 
@@ -59,7 +60,8 @@ def facts(scanned: Scan, fetch: Fetch, prefix: bytes = b"") -> Facts:
     root = scanned.root
     fields = scanned.fields if not prefix else index(prefix + scanned.header)
     lists = structure.address_lists(fields)
-    subject = decode_words(fields[b"subject"][0][: 8 * SUBJECT_LENGTH])[:SUBJECT_LENGTH] if b"subject" in fields else ""
+    raw = first(fields, b"subject") or b""
+    subject = decode_words(raw[:_SUBJECT_READ])[:SUBJECT_LENGTH]
     return Facts(
         len(prefix) + scanned.size,
         len(prefix) + root.body_start,

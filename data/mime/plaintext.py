@@ -166,7 +166,7 @@ class _Html:
         name = tag[2].lower()
         if name in _SILENT and not tag[1] and not source.startswith("/>", at - 2):
             at = self.silent_end(name, at)
-        return at, "\n" if name in _BREAKS else " " if name in _SPACED else ""
+        return at, "\n" if name in _BREAKS else " " if name in _SPACED and not tag[1] else ""
 
     def past(self, sign: str, at: int) -> int:
         """After the next `sign`; without one, everything up to the end belongs to it."""
