@@ -68,6 +68,7 @@ class View:
         "readonly",
         "recent",
         "rev2",
+        "told",
         "uids",
         "wake",
     )
@@ -84,11 +85,14 @@ class View:
         readonly: bool = False,
         rev2: bool = False,
     ) -> None:
-        """`modseq`: changes up to it are in `uids` already; `recent`: UID ranges that are \\Recent in this session."""
+        """`modseq`: changes up to it are in `uids` already; `recent`: UID ranges that are \\Recent in this session.
+
+        `told` grows with what the client was told: whoever reads the mailbox again begins there.
+        """
         self.account = account
         self.mailbox = mailbox
         self.uids = uids
-        self.modseq = modseq
+        self.modseq = self.told = modseq
         self.recent = tuple(recent)
         self.keywords = tuple(keywords)
         self.readonly = readonly
@@ -189,6 +193,19 @@ class View:
         self._changes.clear()
         self._rows = 0
 
+    def recover(self, uids: array[int], modseq: int, states: Iterable[FlagState]) -> None:
+        """The mailbox was read again: `uids` and `modseq` of a new snapshot, and flags that may have changed."""
+        held = frozenset(uids)
+        self.lose()
+        self.lost = False
+        self.modseq = modseq
+        self._gone.update(uid for uid in self.uids if uid not in held)
+        last = self.uids[-1] if self.uids else 0
+        added = tuple((uid, 0, "") for uid in uids[bisect_right(uids, last) :])
+        if added:
+            self._changes.append(Added(self.account, self.mailbox, modseq, added))
+        self.show(states)
+
     def silence(self, states: Iterable[FlagState]) -> None:
         """This session made these changes and wants to hear their MODSEQ at most (STORE .SILENT, implicit \\Seen)."""
         self._silent.update(state[3] for state in states)
@@ -224,6 +241,8 @@ class View:
         added: dict[int, None] = {}
         flags: dict[int, _Flags] = {}
         keywords: set[str] = set()
+        if changes:
+            self.told = max(self.told, changes[-1].modseq)
         for change in changes:
             if isinstance(change, FlagsChanged):
                 self._melt_flags(change, flags)

@@ -1,0 +1,119 @@
+"""APPEND: a literal on its way into a mailbox (RFC 9051 §6.3.12; RFC 4315 §3 APPENDUID; RFC 7889 TOOBIG).
+
+Promises: what can be refused is refused before the client is asked for the octets; a small message stays in memory, a
+larger one goes to the store piece by piece; nothing is left behind when the client goes away. The message is stored as
+it is, only NUL is refused (RFC 9051 §4.3).
+"""
+
+from __future__ import annotations
+
+from data.errors import StoreError
+from data.ids import MailboxId
+from data.store.intake import Intake, Prepared
+from data.store.messages import Appended
+from imap.actions.call import Call, Done
+from imap.command import Append
+from imap.errors import Bad, No, from_store
+
+SMALL = 65_536
+"""Octets up to which a message is kept in memory and stored in one go."""
+PIECE = 262_144
+
+
+def check_size(call: Call, size: int) -> None:
+    """Whether so large a message is taken; raises No, before the client was asked for it (attack I4)."""
+    if size > call.session.rules.message_size:
+        raise No("The message is too large", b"TOOBIG")
+    if size == 0:
+        raise No("An empty message cannot be stored", b"CANNOT")
+
+
+class Upload:
+    """One message that is coming in."""
+
+    __slots__ = ("_call", "_command", "_held", "_intake", "_mailbox", "_nul", "_parts", "_size")
+
+    def __init__(self, call: Call, command: Append, size: int) -> None:
+        self._call = call
+        self._command = command
+        self._size = size
+        self._mailbox: MailboxId | None = None
+        self._intake: Intake | None = None
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._nul = False
+
+    async def begin(self) -> None:
+        """Before the octets: a large message is worth the question whether its mailbox is there."""
+        if self._size > SMALL:
+            self._mailbox = await self._call.parts.workers.blocking(self._target)
+
+    def _target(self) -> MailboxId:
+        """Off the loop: the mailbox; a missing one may be made by the client (TRYCREATE)."""
+        who = self._call.principal
+        try:
+            return self._call.parts.store.mailboxes.get(who, who.account, self._command.mailbox).id
+        except StoreError as error:
+            raise from_store(error, target=True) from None
+
+    async def feed(self, data: bytes) -> None:
+        """Some octets."""
+        self._nul = self._nul or b"\0" in data
+        self._parts.append(data)
+        self._held += len(data)
+        if self._size > SMALL and self._held >= PIECE:
+            await self._call.parts.workers.blocking(self._spill)
+
+    def _spill(self) -> None:
+        """Off the loop: what is held goes to the store."""
+        if self._intake is None:
+            self._intake = self._call.parts.store.messages.intake()
+        if not self._nul:
+            self._intake.feed(b"".join(self._parts))
+        self._parts.clear()
+        self._held = 0
+
+    async def finish(self) -> Done:
+        """All octets are there: store the message and say where it is."""
+        if self._nul:
+            await self.discard()
+            raise No("A message with NUL octets cannot be stored", b"CANNOT")
+        made = await self._call.parts.workers.blocking(self._store)
+        return Done("Appended", b"APPENDUID %d %d" % (made.uidvalidity, made.uid))
+
+    def _store(self) -> Appended:
+        """Off the loop: prepare, and append in one transaction."""
+        messages, who, command = self._call.parts.store.messages, self._call.principal, self._command
+        target = self._mailbox if self._mailbox is not None else self._target()
+        prepared = self._prepare()
+        try:
+            return messages.append(
+                who,
+                target,
+                prepared,
+                flags=command.flags,
+                keywords=command.keywords,
+                internal_date=command.date,
+            )
+        except StoreError as error:
+            raise from_store(error, target=True) from None
+
+    def _prepare(self) -> Prepared:
+        messages = self._call.parts.store.messages
+        if self._intake is None:
+            return messages.prepare(b"".join(self._parts))
+        self._spill()
+        intake, self._intake = self._intake, None
+        return intake.finish()
+
+    async def discard(self) -> None:
+        """Forget what came."""
+        self._parts.clear()
+        if self._intake is not None:
+            intake, self._intake = self._intake, None
+            await self._call.parts.workers.blocking(intake.discard)
+
+
+async def without_message(call: Call, command: Append) -> Done:
+    """An APPEND that came without a literal; the grammar refuses it before it is carried out."""
+    raise Bad("Expected the message as a literal")
