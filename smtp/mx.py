@@ -1,0 +1,117 @@
+"""The MX (RFC 5321 §2.3.10): mail from anybody, for our own people alone.
+
+Promises: a recipient leads to an account of ours (or through an alias of ours elsewhere), or it is refused at RCPT,
+whoever asks and from wherever: there is no trusted network. Quota and disk are looked at before the message comes. The
+message is delivered in one transaction, and the answer follows its commit. Nothing but trace is added. May not: sign
+anybody in, or send a message back once it was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from appliance.log import new_id
+from appliance.maillog import Event
+from data.disk.db import Tx
+from data.store.intake import Prepared
+from smtp import reply
+from smtp.delivery.deliver import Delivered, Letter, deliver_in, forward_in
+from smtp.delivery.parts import RoleParts, require_room
+from smtp.delivery.trace import received, seen_by
+from smtp.policy import stages
+from smtp.reply import Refused, Reply
+from smtp.transaction.facts import Envelope, Recipient, Session
+from smtp.transaction.parameters import MailParameters, RcptParameters
+from smtp.transaction.path import Path
+
+
+class Mx:
+    """The role of port 25."""
+
+    name = "mx"
+    signs_in = False
+
+    def __init__(self, parts: RoleParts) -> None:
+        self._parts = parts
+        self._directory = parts.delivery.directory
+        self._messages = parts.delivery.store.messages
+
+    # --- the envelope -----------------------------------------------------------------------------------------------
+
+    def mail(self, session: Session, path: Path, parameters: MailParameters) -> Envelope:
+        """Any sender will do, also one of ours: what it is worth is judged later, not here."""
+        return stages.begin(new_id(), path, parameters)
+
+    async def rcpt(self, session: Session, envelope: Envelope, path: Path, parameters: RcptParameters) -> None:
+        """Ours, with room; or Refused."""
+        stages.require_plain(path)
+        address = stages.address(path)
+        resolution = self._directory.resolve(address)
+        stages.require_ours(resolution)
+        if not path.ascii and not envelope.smtputf8:
+            raise Refused(reply.RECIPIENT_NEEDS_UTF8, "rcpt.utf8")
+        await require_room(self._parts, envelope, resolution)
+        text = path.text(address.domain) if address.domain else path.local
+        envelope.recipients.append(Recipient(text, address, resolution, parameters.notify, parameters.orcpt))
+
+    # --- the message ------------------------------------------------------------------------------------------------
+
+    def opening(self, session: Session, envelope: Envelope, header: bytes) -> bytes:
+        """The MX adds trace only."""
+        return header
+
+    async def whole(self, session: Session, envelope: Envelope, data: bytes) -> Reply:
+        """Prepare in a worker, deliver in the writer."""
+        prepared = await self._parts.workers.blocking(self._messages.prepare, data)
+        return await self.streamed(session, envelope, prepared)
+
+    async def streamed(self, session: Session, envelope: Envelope, prepared: Prepared) -> Reply:
+        """Deliver; 250 after the commit."""
+        letter = Letter(
+            trail=envelope.trail,
+            return_path=envelope.return_path,
+            received=received(session, envelope, hostname=self._parts.hostname, now=self._parts.clock.now()),
+            prepared=prepared,
+            smtputf8=envelope.smtputf8,
+            envid=envelope.envid,
+            ret=envelope.ret,
+            network=session.peer.network,
+            seen=seen_by(prepared.header),
+        )
+        recipients = [one for one in envelope.recipients if not _saw(one, letter.seen)]
+        if not recipients:
+            await self._parts.workers.blocking(self._messages.discard, prepared)
+            raise Refused(reply.DELIVERY_LOOP, "delivery.loop")
+        done = await self._parts.workers.landed(self._parts.db.submit(self._landing(letter, recipients)))
+        self._tell(session, envelope, prepared, done)
+        return reply.taken(envelope.trail)
+
+    def _landing(self, letter: Letter, recipients: list[Recipient]) -> Callable[[Tx], Delivered]:
+        def op(tx: Tx) -> Delivered:
+            targets = (target for one in recipients for target in one.resolution.deliveries)
+            done = deliver_in(tx, self._parts.delivery, letter, targets)
+            done.forwarded = forward_in(tx, self._parts.delivery, letter, recipients)
+            return done
+
+        return op
+
+    def _tell(self, session: Session, envelope: Envelope, prepared: Prepared, done: Delivered) -> None:
+        self._parts.maillog.event(
+            Event.RECEIVED,
+            id=session.id,
+            trail=envelope.trail,
+            listener=self.name,
+            peer=session.peer.host,
+            sender=envelope.return_path,
+            recipient=envelope.recipients[0].text,
+            recipients=len(envelope.recipients),
+            size=prepared.size,
+            copies=len(done.accounts) + done.forwarded,
+        )
+
+
+def _saw(one: Recipient, seen: frozenset[str]) -> bool:
+    """Was the message delivered to it before (Delivered-To)?"""
+    if one.resolution.forwards:
+        return one.address.key_address in seen
+    return all(target.address in seen for target in one.resolution.deliveries)
