@@ -78,14 +78,17 @@ def _quiet_twisted() -> None:
 
 
 def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
-    """Run the reactor until `main` has ended; its value is returned, its exception raised."""
+    """Run the reactor until `main` has ended; its value is returned, its exception raised.
+
+    Tasks that are left are cancelled and get a second to end, as asyncio.run would do.
+    """
     from twisted.internet import reactor as module
 
     reactor: Any = module
     outcome: list[asyncio.Task[T]] = []
 
     def begin() -> None:
-        task = loop.create_task(main, name="main")
+        task = loop.create_task(_then_tidy(main), name="main")
         outcome.append(task)
         task.add_done_callback(lambda _: reactor.stop())
 
@@ -94,6 +97,17 @@ def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
     if not outcome or not outcome[0].done():
         raise LoopError("the loop ended before its work did")
     return outcome[0].result()
+
+
+async def _then_tidy(main: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await main
+    finally:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=1)
 
 
 class Landing:
