@@ -97,7 +97,10 @@ LEASE = (
     .where(_r.id == _b("p_id"))
     .values(state=State.SENDING.value, lease=_b("new_lease"), lease_until=_b("until"))
 )
-SIGNED = update(t.spool_item).where(_i.id == _b("p_id")).values(prefix=_b("new_prefix"), prefix_done=1)
+SIGNED = (
+    update(t.spool_item).where(_i.id == _b("p_id"), _i.prefix_done == 0).values(prefix=_b("new_prefix"), prefix_done=1)
+)
+PREFIX = select(_i.prefix).where(_i.id == _b("p_id"))
 HOLD_OF = select(_i.hold).where(_i.id == _b("p_id"))
 _HELD = and_(_r.state == State.SENDING.value, _r.lease == _b("p_lease"))
 SETTLE = (

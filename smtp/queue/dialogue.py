@@ -116,13 +116,13 @@ class Dialogue:
             self._command(Stage.QUIT, "QUIT", lambda reply: self._close())
         return self._taken()
 
-    def lost(self, code: str = "queue.lost", **params: str | int) -> list[Event]:
-        """The connection ended or a time limit passed."""
+    def lost(self, code: str = "queue.lost", *, permanent: bool = False) -> list[Event]:
+        """The connection ended, a time limit passed, or the message turned out to be unfit to be sent."""
         if not self._over:
             if self.stage is Stage.QUIT:
                 self._close()
             else:
-                self._break(code, stage=self.stage.value, **params)
+                self._end(Problem(Reason(code, {"stage": self.stage.value}), permanent))
         return self._taken()
 
     # --- opening ----------------------------------------------------------------------------------------------------

@@ -176,7 +176,9 @@ def test_signature_is_kept(bench: Bench) -> None:
     work = bench.claimed()
     assert (work.item.prefix, work.item.prefix_done) == (b"Received: x\r\n", False)
     assert work.item.total == len(b"Received: x\r\n") + work.item.size
-    bench.db.write(lambda tx: bench.spool.signed_in(tx, work.item.id, b"DKIM-Signature: y\r\nReceived: x\r\n"))
+    signed = b"DKIM-Signature: y\r\nReceived: x\r\n"
+    for made in (signed, b"DKIM-Signature: of another slot\r\n"):
+        assert bench.db.write(lambda tx, made=made: bench.spool.signed_in(tx, work.item.id, made)) == signed
     bench.settle(work, Verdict.DEFERRED, next_at=bench.clock.now())
     again = bench.claimed(lease="l2").item
     assert (again.prefix, again.prefix_done) == (b"DKIM-Signature: y\r\nReceived: x\r\n", True)
