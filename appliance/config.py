@@ -160,7 +160,7 @@ class Limits:
     message_size: int = _known(
         52_428_800, "largest message in octets, for SMTP SIZE and IMAP APPENDLIMIT", _number(65_536, 1 << 30)
     )
-    connections: int = _known(4_000, "connections at one time, all listeners together", _number(10, 1_000_000))
+    connections: int = _known(2_000, "connections at one time on one listener", _number(10, 1_000_000))
     connections_per_ip: int = _known(
         30, "connections at one time from one IPv4 address or IPv6 /64; 0 is no limit", _number(0, 1_000_000)
     )
