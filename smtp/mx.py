@@ -1,7 +1,8 @@
 """The MX (RFC 5321 §2.3.10): mail from anybody, for our own people alone.
 
 Promises: a recipient leads to an account of ours (or through an alias of ours elsewhere), or it is refused at RCPT,
-whoever asks and from wherever: there is no trusted network. Quota and disk are looked at before the message comes. The
+whoever asks and from wherever: there is no trusted network. A stranger's NOTIFY is handed on with a forward and answered
+by no report of ours, so that a forged sender is never written to. Quota and disk are looked at before the message comes. The
 message is delivered in one transaction, and the answer follows its commit. Nothing but trace is added. May not: sign
 anybody in, or send a message back once it was taken.
 """
