@@ -58,6 +58,6 @@ class Judge:
             self.warn
             and bool(item.return_path)
             and wants(recipient.notify, "DELAY")
-            and backoff.warns(born, self.now, recipient.warned_at)
+            and backoff.warns(born, self.now, attempts, recipient.warned_at)
         )
         return Outcome(recipient, Verdict.DEFERRED, problem.reason, reply, host, due, warned)
