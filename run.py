@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.net.resolver import Resolver
     from appliance.net.tls import Certificates
     from appliance.ops.state import Ground
+    from smtp.delivery.deliver import DeliveryParts
 
 LISTENERS = ("mx", "submission", "submissions", "imap", "imaps")
 
@@ -144,10 +145,11 @@ def smtp_services(parts: Parts) -> list[Service]:
     from smtp.submission import Submission
 
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
+    delivery = DeliveryParts(ground.store, ground.directory, ground.spool, ground.story)
     roles = RoleParts(
         hostname=config.hostname,
         db=ground.db,
-        delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
+        delivery=delivery,
         workers=parts.workers,
         space=Space(ground.state, config.limits.disk_floor, clock),
         clock=clock,
@@ -169,10 +171,54 @@ def smtp_services(parts: Parts) -> list[Service]:
     door = Submission(roles, Outflow(clock, per_day=0) if config.bench else Outflow(clock))
     mx, msa = Mx(roles), Msa(roles, door, parts.gate.allows_plaintext)
     return [
+        queue_service(parts, delivery),
         Listener("mx", mx, listening, parts.sockets["mx"]),
         Listener("submission", msa, listening, parts.sockets["submission"]),
         Listener("submissions", msa, listening, parts.sockets["submissions"], tls_first=True),
     ]
+
+
+def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
+    """What brings mail to its next hop, and tells its sender when that fails."""
+    from appliance.i18n import Catalogue
+    from appliance.net.tls import opportunistic_context
+    from data.directory.dkim import DkimKeys
+    from smtp.queue.attempt import Calling
+    from smtp.queue.carrier import CarrierParts
+    from smtp.queue.hosts import Hosts
+    from smtp.queue.local import LocalDelivery
+    from smtp.queue.policy import QueuePolicy
+    from smtp.queue.reporting import Reporter
+    from smtp.queue.route import Router
+    from smtp.queue.scheduler import Queue, QueueParts
+
+    ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
+    messages, queue_log = ground.store.messages, log.get("queue")
+    policy = QueuePolicy(config.route(), ground.settings, ground.directory)
+    calling = Calling(
+        router=Router(parts.resolver, config.hostname, policy.routes),
+        hosts=Hosts(clock),
+        hostname=config.hostname,
+        log=queue_log,
+        context=opportunistic_context,
+        own_machine_ok=config.profile != "production",
+    )
+    carrier = CarrierParts(
+        db=ground.db,
+        spool=ground.spool,
+        messages=messages,
+        keys_of=DkimKeys(ground.db, ground.keys, clock).active,
+        local=LocalDelivery(delivery),
+        calling=calling,
+        workers=parts.workers,
+        clock=clock,
+        log=queue_log,
+        warn=policy.warns,
+    )
+    reporter = Reporter(
+        config.hostname, ground.directory, Catalogue.load(), lambda work: messages.content(work.item.blob)
+    )
+    return Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
 
 
 def imap_services(parts: Parts) -> list[Service]:

@@ -58,6 +58,20 @@ def aliases(result: Result) -> int:
     return 0
 
 
+def settings(result: Result) -> int:
+    """One setting a paragraph."""
+    for one in result["settings"]:
+        value = one["value"]
+        if isinstance(value, bool):
+            value = "on" if value else "off"
+        lines = str(value).splitlines() or [""]
+        print(f"{one['name']} = {printable(lines[0])}")
+        for line in lines[1:]:
+            print(f"    {printable(line)}")
+        print(f"    # {one['doc']}")
+    return 0
+
+
 def queue(result: Result) -> int:
     """One recipient a line."""
     rows = [
