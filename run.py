@@ -94,6 +94,8 @@ async def live(ground: Ground, certificates: Certificates, sockets: Mapping[str,
         supervisor.add(service)
 
     def run(command: str, args: Mapping[str, Any], tell: Any, actor: str) -> Mapping[str, Any]:
+        if command == "metrics":
+            return {"text": parts.metrics.render().decode()}
         return commands.run(ground, command, args, tell, actor)
 
     async def reload() -> None:
@@ -121,6 +123,8 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
     workers = Workers(threads=config.limits.threads)
     app_key = ground.keys.digest(b"app passwords 1")
     gate = Gate(ground.directory, workers, clock, log.get("login"), metrics, bench=config.bench, app_key=app_key)
+    metrics.watch("workers_waiting", "Calls handed to the threads and not finished", lambda: workers.waiting)
+    metrics.watch("logins_waiting", "Password verifications waiting or running", lambda: gate.waiting)
     return Parts(
         ground=ground,
         certificates=certificates,
@@ -218,7 +222,9 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     reporter = Reporter(
         config.hostname, ground.directory, Catalogue.load(), lambda work: messages.content(work.item.blob)
     )
-    return Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
+    queue = Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
+    parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
+    return queue
 
 
 def imap_services(parts: Parts) -> list[Service]:

@@ -186,6 +186,7 @@ def _add_store(commands: Any) -> None:
     take.set_defaults(
         collect=lambda a: {"account": a.account, "path": str(Path(a.path).absolute()), "mailbox": a.mailbox}
     )
+    _leaf(commands, "metrics", "metrics", shown.text, "counters and gauges of the running server")
     _leaf(commands, "verify", "verify", shown.findings, "prove that rows, blobs and counters agree")
 
 

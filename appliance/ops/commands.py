@@ -16,7 +16,7 @@ from appliance.ops.version import VERSION
 from data.directory.dkim import DkimKeys
 from data.directory.facts import Account, Status
 from data.directory.settings import SETTINGS, Value
-from data.errors import Invalid, NotFound
+from data.errors import Invalid, NotFound, Unavailable
 from data.principal import Role
 from data.store.repair import Repair
 
@@ -214,6 +214,11 @@ def _verify(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
     return {"findings": findings}
 
 
+def _metrics(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    """A running server answers this itself; here there is nothing to count."""
+    raise Unavailable("metrics without a server", public="No server is running here")
+
+
 def _version(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
     return {"version": VERSION}
 
@@ -236,6 +241,7 @@ COMMANDS: Mapping[str, Command] = {
     "setting.clear": _setting_clear,
     "import-maildir": _import_maildir,
     "verify": _verify,
+    "metrics": _metrics,
     "version": _version,
     **queue.COMMANDS,
 }

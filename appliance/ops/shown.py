@@ -21,6 +21,12 @@ def quiet(result: Result) -> int:
     return 0
 
 
+def text(result: Result) -> int:
+    """What comes as text."""
+    print(result["text"], end="")
+    return 0
+
+
 def accounts(result: Result) -> int:
     """One account a line."""
     rows = [
