@@ -1,14 +1,16 @@
 """What people decided about the queue, looked up when it counts: routes, and who is told of delays.
 
 Promises: a changed setting holds for the next attempt; asking costs microseconds and may be done on the loop. A table of
-routes that cannot be read is refused where it is set, so that here there is always one.
+routes that cannot be read is refused where it is set; if one stands there all the same, the last good one holds.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from data.directory.directory import Directory
 from data.directory.settings import Scope, Settings
-from data.errors import NotFound
+from data.errors import Invalid, NotFound
 from data.spool.envelope import Work
 from smtp.queue.route import HostPort, Routes, parse_routes
 
@@ -27,8 +29,9 @@ class QueuePolicy:
         everybody = Scope.organisation(self._directory.organisation().id)
         text = self._settings.text(everybody, "queue.routes")
         if text != self._text:
-            self._routes = Routes(all=self._all, table=parse_routes(text))
             self._text = text
+            with suppress(Invalid):
+                self._routes = Routes(all=self._all, table=parse_routes(text))
         return self._routes
 
     def warns(self, work: Work) -> bool:
