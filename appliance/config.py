@@ -308,7 +308,7 @@ def load(state: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] |
     """
     values: dict[str, Any] = {}
     values.update(_from_file(state / FILE_NAME))
-    values.update(_from_environment(environ))
+    values.update(from_environment(environ))
     for key, value in (overrides or {}).items():
         if value is not None:
             values[key] = _checked(key, value, "the command line")
@@ -355,7 +355,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     return {key: _checked(key, value, str(path)) for key, value in flat.items()}
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment sets, by dotted key. Raises ConfigError."""
     values: dict[str, Any] = {}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or name in RESERVED:

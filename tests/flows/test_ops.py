@@ -274,3 +274,22 @@ def _trial(state: Path) -> list[tuple[str, str]]:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.postgres
+def test_the_whole_appliance_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    root = maildir(tmp_path / "Maildir", 120)
+    with house(tmp_path / "state", env={"MAILSTEAD_DATABASE": postgres_url}) as h:
+        h.add_account("ann", admin=True)
+        h.deliver(b"Subject: note\r\n\r\nhello\r\n", "postmaster@example.test")
+        h.run("import-maildir", "ann", str(root), "--mailbox", "Old")
+        client = h.imap("ann")
+        assert client.select("INBOX")[1] == [b"1"]
+        assert client.select("Old")[1] == [b"120"]
+        client.logout()
+        h.kill()
+        h.start()
+        again = h.run("import-maildir", "ann", str(root), "--mailbox", "Old").stdout
+        assert again.startswith("0 imported, 120 known")
+        assert h.run("verify").returncode == 0
+        assert not (h.state / "mail.db").exists()
