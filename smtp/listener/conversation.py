@@ -137,7 +137,7 @@ class Conversation(Wire):
         self.say(answer.wire)
         if answer.closes:
             self.closing = True
-            self.hasty = answer is not reply.BYE
+            self.hasty = answer not in (reply.BYE, reply.SHUTTING_DOWN)
 
     def _refuse(self, verb: str, no: Refused) -> None:
         self._answer(no.reply)
