@@ -71,7 +71,7 @@ def serve(state: Path, given: Mapping[str, Any]) -> int:
             try:
                 serving.recover(ground, log.get("run"))
                 certificates = Certificates.configured(config, held.path, log.get("tls"))
-                run(make_loop(config.loop), live(ground, certificates, sockets))
+                run(make_loop(config.loop), live(ground, certificates, sockets, given))
             finally:
                 ground.close()
         except (ListenError, TlsError, LoopError, StartFailed) as error:
@@ -79,7 +79,9 @@ def serve(state: Path, given: Mapping[str, Any]) -> int:
     return 0
 
 
-async def live(ground: Ground, certificates: Certificates, sockets: Mapping[str, list[socket]]) -> None:
+async def live(
+    ground: Ground, certificates: Certificates, sockets: Mapping[str, list[socket]], given: Mapping[str, Any]
+) -> None:
     """On the loop: build, start, wait, stop."""
     from appliance.lifecycle import Supervisor
     from appliance.loop import LagProbe
@@ -98,8 +100,10 @@ async def live(ground: Ground, certificates: Certificates, sockets: Mapping[str,
             return {"text": parts.metrics.render().decode()}
         return commands.run(ground, command, args, tell, actor)
 
+    again = serving.Reload(ground, given, certificates, main_log)
+
     async def reload() -> None:
-        await parts.workers.blocking(lambda: certificates.reload(force=True))
+        await parts.workers.blocking(again)
 
     supervisor.add(ControlServer(ground.state, run, parts.workers, log.get("control")))
     supervisor.task("sweep", lambda: serving.sweep(ground, parts.workers, main_log))
