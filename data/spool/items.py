@@ -161,7 +161,6 @@ class Spool(Oversight):
             "p_lease": work.lease,
             "new_state": state.value,
             "new_next": next_at,
-            "more": int(outcome.counted),
             "now": tx.now,
             "new_warned": tx.now if outcome.warned else outcome.recipient.warned_at,
             "new_remote": outcome.remote,
@@ -172,7 +171,8 @@ class Spool(Oversight):
         }
         if tx.run(s.SETTLE, row) != 1:
             raise Conflict(f"recipient {outcome.recipient.id} is not held under {work.lease}")
-        self._tell(tx, work.item, outcome.verdict.value, outcome.recipient.address, told(outcome))
+        if not outcome.storied:
+            self._tell(tx, work.item, outcome.verdict.value, outcome.recipient.address, told(outcome))
 
 
 def told(outcome: Outcome) -> Reason:

@@ -129,12 +129,12 @@ class Carrier:
         return Carried(outcomes, session, self._waking(work) if revived else None)
 
     def _waking(self, work: Work) -> Also:
-        """The host had been down: what could not be brought to its domains is due."""
-        domains = {one.domain for one in work.recipients}
+        """The host had been down: what could not be brought to it is due."""
+        domain = work.recipients[0].domain
+        named = self._parts.calling.router.routes().of(domain) is not None
 
         def also(tx: Tx) -> None:
-            for domain in sorted(domains):
-                self._parts.spool.again_for_host_in(tx, domain)
+            self._parts.spool.again_for_host_in(tx, None if named else domain)
 
         return also
 

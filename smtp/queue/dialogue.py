@@ -54,6 +54,7 @@ class Dialogue:
         self._over = False
         self.extensions: dict[str, str] = {}
         self.secure = False
+        self.verified = False
 
     @property
     def stage(self) -> Stage:
@@ -83,10 +84,11 @@ class Dialogue:
             self._break("queue.malformed", why=error.why)
         return self._taken()
 
-    def tls_started(self) -> list[Event]:
-        """The handshake is done; everything the server said before is forgotten (RFC 3207 §4.2)."""
+    def tls_started(self, *, verified: bool = False) -> list[Event]:
+        """The handshake is done; everything the server said before is forgotten (RFC 3207 §4.2). `verified`: the server
+        proved its name."""
         self._upgrading = False
-        self.secure = True
+        self.secure, self.verified = True, verified
         self.extensions = {}
         self._replies = Replies()
         self._command(Stage.EHLO, f"EHLO {self._name}", self._extended)
@@ -181,7 +183,8 @@ class Dialogue:
         have = self.extensions
         if any(_UNSAFE.search(word) for word in _words(envelope)):
             return Problem(Reason("queue.envelope"), permanent=True)
-        if envelope.requiretls and not (self.secure and "REQUIRETLS" in have):
+        if envelope.requiretls and not (self.verified and "REQUIRETLS" in have):
+            # RFC 8689 §4.2.1: an authenticated server that promises to do the same
             return Problem(Reason("queue.requiretls"), permanent=True)
         if envelope.smtputf8 and "SMTPUTF8" not in have:
             return Problem(Reason("queue.smtputf8"), permanent=True)

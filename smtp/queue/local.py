@@ -59,7 +59,7 @@ class LocalDelivery:
             if problem is not None:
                 found.outcomes.append(judge.problem(work, recipient, problem, None))
                 continue
-            found.outcomes.append(Outcome(recipient, Verdict.DELIVERED, _DELIVERED))
+            found.outcomes.append(Outcome(recipient, Verdict.DELIVERED, _DELIVERED, storied=True))
             found.targets += resolution.deliveries
             _forward(found, recipient, resolution)
         return found

@@ -11,12 +11,15 @@ from typing import Any
 
 import dkim
 import pytest
+from sqlalchemy import update
 
 from data.clock import DAY, HOUR, MINUTE, FakeClock, SystemClock
 from data.directory.dkim import RSA, new_pair
-from data.ids import Millis
+from data.disk import tables as t
+from data.ids import ItemId, Millis
 from data.reason import Reason
 from data.spool.envelope import NewRecipient, State
+from smtp.queue.attempt import Limits
 from smtp.queue.route import Routes
 from tests.instruments.outbound import Outbound, outbound
 from tests.instruments.sinkmx import SinkMx
@@ -142,7 +145,7 @@ def test_notification_for_a_local_sender(play: Callable[..., None]) -> None:
         returned = list(notice.iter_parts())[2].get_content()
         assert "Hello" in str(returned)
         assert out.states()[State.BOUNCED] == 1
-        assert [hop.event for hop in out.told()] == ["failed", "delivered", "delivered"]
+        assert [hop.event for hop in out.told()] == ["failed", "delivered"]
 
     play(scene)
 
@@ -490,5 +493,73 @@ def test_a_server_that_closes_is_tried_again(play: Callable[..., None], sink: Si
         stages = {one.address: one.reason for one in out.waiting()}
         assert stages["close@example.org"] == Reason("queue.lost", {"stage": "rcpt"})
         assert stages["drop@example.org"] == Reason("queue.lost", {"stage": "final"})
+
+    play(scene)
+
+
+def test_stop_breaks_off_and_gives_back(tmp_path: Path, sink: SinkMx) -> None:
+    """A server that hangs does not hold the stop; nothing is counted, and the next start begins there."""
+
+    async def first() -> None:
+        async with outbound(tmp_path, routes=Routes(all=("127.0.0.1", sink.port)), limits=Limits()) as out:
+            out.put("hang@example.org")
+            await out.until(lambda: sink.attempts["hang@example.org"] == 1)
+            started = asyncio.get_running_loop().time()
+            await out.end()
+            assert asyncio.get_running_loop().time() - started < 8
+            (one,) = out.waiting()
+            assert (one.state, one.attempts) == (State.DEFERRED, 0)
+
+    asyncio.run(first())
+
+
+def test_mail_for_many_domains_behind_one_host_is_woken_together(play: Callable[..., None], sink: SinkMx) -> None:
+    """A smarthost that comes back gets everything, not one domain's mail."""
+    clock = FakeClock()
+
+    async def scene(out: Outbound) -> None:
+        sink.down()
+        for number in range(6):
+            out.put(f"u@example{number}.org", message_id=f"<{number}@example.test>")
+        await out.idle()
+        for _ in range(8):
+            await out.later(HOUR)
+        sink.up()
+        due = min(one.next_at for one in out.waiting() if one.next_at)
+        await out.later(max(due - clock.now(), 30 * MINUTE))
+        await out.idle()
+        assert out.waiting() == ()
+
+    play(scene, clock=clock)
+
+
+def test_an_error_of_ours_returns_nobodys_mail(play: Callable[..., None]) -> None:
+    """A fault in the middle of an attempt puts the item off; the slot and the others live."""
+
+    async def scene(out: Outbound) -> None:
+        def broken(domain: str) -> tuple[()]:
+            raise RuntimeError("a fault")
+
+        object.__setattr__(out.queue._parts.carrier, "keys_of", broken)
+        out.put("bob@example.org", message_id="<1@example.test>")
+        await out.idle()
+        (one,) = out.waiting()
+        assert one.reason == Reason("queue.fault")
+        assert one.state is State.DEFERRED
+
+    play(scene)
+
+
+def test_damaged_octets_wait_for_a_restore(play: Callable[..., None], sink: SinkMx) -> None:
+    """A blob that does not open is not sent and not bounced; it says why."""
+
+    async def scene(out: Outbound) -> None:
+        out.put("bob@example.org", hold=Reason("test"))
+        out.db.write(lambda tx: tx.run(update(t.blob_data).values(data=b"MSB1" + bytes(60))))
+        out.db.write(lambda tx: out.spool.release_in(tx, ItemId(1)))
+        await out.idle()
+        (one,) = out.waiting()
+        assert one.reason == Reason("queue.corrupt")
+        assert sink.attempts == {}
 
     play(scene)

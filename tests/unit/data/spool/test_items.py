@@ -241,6 +241,9 @@ def test_a_host_that_answers_again_wakes_its_mail(bench: Bench) -> None:
         bench.settle(bench.claimed(), Verdict.DEFERRED, code, next_at=Millis(bench.clock.now() + HOUR))
     assert bench.db.write(lambda tx: bench.spool.again_for_host_in(tx, "example.org")) == 2
     assert bench.db.write(lambda tx: bench.spool.again_for_host_in(tx, "example.net")) == 0
+    bench.put("e@example.net")
+    bench.settle(bench.claimed("example.net"), Verdict.DEFERRED, "queue.lost", next_at=Millis(bench.clock.now() + HOUR))
+    assert bench.db.write(lambda tx: bench.spool.again_for_host_in(tx, None)) == 1
 
 
 def test_hold_release_retry(bench: Bench) -> None:
