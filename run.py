@@ -57,13 +57,12 @@ def serve(state: Path, given: Mapping[str, Any]) -> int:
     from appliance.ops import serve as serving
     from appliance.ops import state as ground_floor
     from appliance.ops.errors import OperatorError
-    from appliance.statedir import raise_open_files
     from data.clock import SystemClock
 
     config = ground_floor.load_config(state, given)
     log.setup(config.log_level)
     with ground_floor.hold(state) as held:
-        raise_open_files(config.limits.open_files)
+        serving.prepare_process(config)
         ground_floor.load_keys(held.path, config)
         try:
             sockets = open_all(plan([(name, config.port(name)) for name in LISTENERS], config.bind), os.environ)

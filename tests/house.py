@@ -89,14 +89,22 @@ class House:
         route_all: str | None = None,
         key_file: Path | None = None,
         env: Mapping[str, str] | None = None,
+        prepared: bool = False,
     ) -> None:
-        """Prepare by `init`; nothing is served yet. `env` holds MAILSTEAD_... variables (and others) for every run."""
+        """Prepare by `init`, unless the state is `prepared` already; nothing is served yet.
+
+        `env` holds MAILSTEAD_... variables (and others) for every run.
+        """
         self.state, self.domain, self.profile = state, domain, profile
         self.base, self._guard = free_base()
         self.env = dict(env or {})
+        if prepared:
+            self.env["MAILSTEAD_BASE_PORT"] = str(self.base)
         self.process: subprocess.Popen[str] | None = None
         self.stderr = state.with_name(state.name + ".log")
         self.ready_after = 0.0
+        if prepared:
+            return
         options = {"--dns": dns, "--route-all": route_all, "--key-file": key_file}
         given = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
         names = ["--domain", domain, "--hostname", f"mail.{domain}", "--profile", profile]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -20,11 +21,18 @@ from appliance.loop import Workers
 from appliance.net.tls import Certificates
 from appliance.ops.errors import FAILED, OperatorError
 from appliance.ops.state import Ground, database_of, load_config
+from appliance.statedir import raise_open_files
 from data.disk.schema import quick_check
 
 CHECK_SECONDS = 0.5
 """How long the check of the database's structure may hold the start up; `verify` looks at everything."""
 SWEEP_SECONDS = 600.0
+
+
+def prepare_process(config: Config) -> None:
+    """As many open files as the system gives, and no core dump: memory holds keys (RELIABILITY N16)."""
+    raise_open_files(config.limits.open_files)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def recover(ground: Ground, log: Log) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -60,6 +61,8 @@ def test_everything_in_the_state_directory_is_private_N16(h: House) -> None:
     assert h.state.stat().st_mode & 0o777 == 0o700
     for path in h.state.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+    limits = Path(f"/proc/{h.pid}/limits").read_text()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
     environment = Path(f"/proc/{h.pid}/environ").read_bytes()
     key = (h.state / "master.key").read_bytes().strip()
     assert key not in environment and key not in h.log().encode()
