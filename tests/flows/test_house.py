@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import imaplib
 import os
 import re
 import signal
+import smtplib
 import socket
 import subprocess
 import time
@@ -209,6 +211,20 @@ def test_killed_and_started_again_recovers() -> None:
         assert client.select("INBOX")[1] == [b"1"]
         client.logout()
         assert h.run("verify").returncode == 0
+
+
+def test_both_families_are_served() -> None:
+    with house(env={"MAILSTEAD_BIND": "127.0.0.1,::1"}) as h:
+        h.add_account("ann")
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, h.smtp_port), timeout=15) as sock:
+                assert sock.recv(200).startswith(b"220")
+            with smtplib.SMTP(host, h.smtp_port, "client.example.org", timeout=15) as client:
+                client.sendmail("someone@example.org", ["ann@example.test"], NOTE)
+            with imaplib.IMAP4(host, h.imap_port, timeout=15) as reader:
+                reader.login("ann", "secret")
+                assert reader.select("INBOX")[0] == "OK"
+        assert "peer=::1" in h.await_log("peer=::1") and "::ffff:" not in h.log()
 
 
 def test_a_long_state_path_has_a_control_socket(tmp_path: Path) -> None:
