@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.log import new_id
 from appliance.maillog import Event
 from data.disk.db import Tx
 from data.store.intake import Prepared
@@ -41,7 +40,7 @@ class Mx:
 
     def mail(self, session: Session, path: Path, parameters: MailParameters) -> Envelope:
         """Any sender will do, also one of ours: what it is worth is judged later, not here."""
-        return stages.begin(new_id(), path, parameters)
+        return stages.begin(session.trail(), path, parameters)
 
     async def rcpt(self, session: Session, envelope: Envelope, path: Path, parameters: RcptParameters) -> None:
         """Ours, with room; or Refused."""
