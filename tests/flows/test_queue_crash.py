@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -52,7 +53,7 @@ def final_recipients(notices: list[bytes]) -> Counter[str]:
     """How often each recipient is reported as failed."""
     found: Counter[str] = Counter()
     for octets in notices:
-        report = list(email.message_from_bytes(octets, policy=email.policy.default).iter_parts())[1]  # type: ignore[attr-defined]
+        report: Any = list(email.message_from_bytes(octets, policy=email.policy.default).iter_parts())[1]
         for group in report.get_payload()[1:]:
             assert group["Action"] == "failed"
             found[str(group["Final-Recipient"]).split("; ")[1]] += 1

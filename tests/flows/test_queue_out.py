@@ -52,7 +52,7 @@ def notices(out: Outbound, name: str = "ann") -> list[email.message.EmailMessage
 
 
 def words(notice: email.message.EmailMessage) -> str:
-    return str(next(notice.iter_parts()).get_content())  # type: ignore[attr-defined]
+    return str(next(notice.iter_parts()).get_content())
 
 
 def test_a_message_leaves_signed(play: Callable[..., None], sink: SinkMx) -> None:
