@@ -63,10 +63,12 @@ def test_addresses_and_fields_in_utf8(postfix: Postfix, ann: Person) -> None:
     assert "with UTF8SMTPS " in received(mail)[0]
 
 
-def test_the_null_sender_and_a_receipt(postfix: Postfix, ann: Person) -> None:
-    """Postfix sees that we offer DSN, asks us for the receipt of success instead of writing it itself."""
-    octets = compose("alice@example.org", ann.address, "with receipt")
-    postfix.send(octets, ann.address, options=("-N", "success,failure"))
-    assert ann.mail("with receipt")
+def test_the_null_sender_and_parameters_of_dsn(postfix: Postfix, ann: Person) -> None:
+    """Postfix sees that we offer DSN and hands the parameters on; both kinds of envelope are taken."""
+    octets = compose("alice@example.org", ann.address, "with parameters")
+    postfix.send(octets, ann.address, options=("-N", "delay,failure", "-R", "hdrs", "-V", "order.7"))
+    assert ann.mail("with parameters")
+    postfix.await_log(r"MAIL FROM:<alice@example\.org> .*ENVID=order\.7 RET=HDRS")
+    postfix.await_log(rf"RCPT TO:<{ann.address}> .*NOTIFY=FAILURE,DELAY")
     postfix.send(compose("alice@example.org", ann.address, "from nobody"), ann.address, sender="<>")
     assert parsed(ann.mail("from nobody"))["Return-Path"] == "<>"
