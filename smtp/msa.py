@@ -83,6 +83,9 @@ class Msa:
         )
         return reply.taken(done.trail)
 
+    def heard(self, session: Session) -> None:
+        """Submission sets no marks: whoever sends twice means it."""
+
 
 def _principal(session: Session) -> Principal:
     if session.principal is None:

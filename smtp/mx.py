@@ -83,14 +83,19 @@ class Mx:
             await self._parts.workers.blocking(self._messages.discard, prepared)
             raise Refused(reply.DELIVERY_LOOP, "delivery.loop")
         done = await self._parts.workers.landed(self._parts.db.submit(self._landing(letter, recipients)))
+        session.unheard = tuple(done.marks)
         self._tell(session, envelope, prepared, done)
         return reply.taken(envelope.trail)
+
+    def heard(self, session: Session) -> None:
+        """The client went on: a second copy of what it sent would be meant."""
+        self._parts.delivery.marks.heard(session.unheard)
 
     def _landing(self, letter: Letter, recipients: list[Recipient]) -> Callable[[Tx], Delivered]:
         def op(tx: Tx) -> Delivered:
             targets = (target for one in recipients for target in one.resolution.deliveries)
             done = deliver_in(tx, self._parts.delivery, letter, targets)
-            done.forwarded = forward_in(tx, self._parts.delivery, letter, recipients)
+            done.forwarded = forward_in(tx, self._parts.delivery, letter, recipients, done.marks)
             return done
 
         return op

@@ -1,6 +1,7 @@
 """The marks that tell a retransmission from a new message, for a day (RELIABILITY: idempotent delivery).
 
-A sender that did not get our 250 sends again. The same message, from the same return-path, for the same recipient, out
+A sender that did not get our 250 sends again; one that had it goes on, and its marks are taken back, for whoever then
+sends the same once more means it. Until that is known, the same message, from the same return-path, for the same recipient, out
 of the same network, with the same octets is then answered 250 and not stored a second time. The digest of the octets is
 part of the mark, so that nobody can take somebody else's Message-ID in advance. May not: know what a delivery is; the
 caller names destination and network.
@@ -9,15 +10,19 @@ caller names destination and network.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, insert, select
 
 from data.clock import DAY, HOUR
 from data.disk import tables as t
-from data.disk.db import Tx
+from data.disk.db import Params, Tx
 from data.ids import Millis
 
 LIFE = DAY
+_MOST_HEARD = 10_000
 _m = t.delivery_mark.c
 _PUT = insert(t.delivery_mark).from_select(
     ["digest", "at"],
@@ -25,19 +30,37 @@ _PUT = insert(t.delivery_mark).from_select(
         ~select(_m.at).where(_m.digest == bindparam("digest", type_=LargeBinary)).exists()
     ),
 )
+_DROP = delete(t.delivery_mark).where(_m.digest == bindparam("digest"))
 _SWEEP = delete(t.delivery_mark).where(t.delivery_mark.c.at < bindparam("before"))
 
 
 class Marks:
-    """Set and asked for on the writer's thread alone."""
+    """Set and asked for on the writer's thread alone; `heard` may be called from anywhere."""
 
     def __init__(self) -> None:
         self._swept = Millis(0)
+        self._heard: SimpleQueue[bytes] = SimpleQueue()
+
+    def heard(self, digests: Iterable[bytes]) -> None:
+        """The client went on after our 250, so it had it: what it sends from now on is new, even the same again.
+
+        These marks go before the next one is asked for; a crash in between leaves them for their day.
+        """
+        for digest in digests:
+            self._heard.put(digest)
 
     def seen_in(self, tx: Tx, digest: bytes) -> bool:
         """Was this delivered within a day (at most an hour more, until the next sweep)? If not, it is marked now."""
         self._sweep_in(tx)
+        self._drop_heard_in(tx)
         return tx.run(_PUT, {"digest": digest, "at": tx.now}) == 0
+
+    def _drop_heard_in(self, tx: Tx) -> None:
+        gone: list[Params] = []
+        with suppress(Empty):
+            while len(gone) < _MOST_HEARD:
+                gone.append({"digest": self._heard.get_nowait()})
+        tx.many(_DROP, gone)
 
     def _sweep_in(self, tx: Tx) -> None:
         if not self._swept <= tx.now < self._swept + HOUR:

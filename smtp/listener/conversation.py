@@ -107,6 +107,9 @@ class Conversation(Wire):
     async def _obey(self, line: bytes) -> None:
         verb, _, rest = line.partition(b" ")
         name = verb.decode("ascii", "replace").upper()
+        if self.talk.unheard:
+            self._office.role.heard(self.talk)
+            self.talk.unheard = ()
         method = self._smtp_methods.get(name)
         try:
             if method is None:
@@ -324,6 +327,8 @@ class Conversation(Wire):
             await self._forget()
         self._chatter = 0
         hit("C7")
+        if self.unread():
+            self.talk.unheard = ()  # the next command was sent before the answer: it proves nothing
         self._answer(answer)
         if _CRASHING:
             await self.flush()

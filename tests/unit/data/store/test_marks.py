@@ -51,3 +51,10 @@ def test_every_fact_makes_another_mark() -> None:
         for at in range(len(facts))
     ]
     assert len({mark(*facts), *others, mark("a@b.test", None, "7", "192.0.2.0/24", b"digest")}) == 7
+
+
+def test_a_client_that_went_on_may_send_the_same_again(db: Database) -> None:
+    marks = Marks()
+    assert not seen(db, marks, b"d" * 16)
+    marks.heard([b"d" * 16])
+    assert [seen(db, marks, b"d" * 16) for _ in range(2)] == [False, True]
