@@ -134,6 +134,11 @@ class Dialogue:
         return self._more is not None
 
     @property
+    def inside(self) -> bool:
+        """Whether a command has begun and its end is not here, or waits for its turn."""
+        return self._wire.inside
+
+    @property
     def logged_in(self) -> bool:
         """Whether somebody is."""
         return self.session.state in (State.AUTHENTICATED, State.SELECTED)
