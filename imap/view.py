@@ -200,6 +200,7 @@ class View:
         """Changes were missed: nothing noted is of use, the mailbox must be read again."""
         self.lost = True
         self._changes.clear()
+        self._shown.clear()
         self._rows = 0
 
     def recover(self, uids: array[int], modseq: int, states: Iterable[FlagState]) -> None:
