@@ -127,14 +127,19 @@ def _chosen(tree: _Tree, command: List, fits: Fits) -> Iterator[tuple[str, bytes
 
 
 def _subscribed(tree: _Tree, command: List, fits: Fits) -> Iterator[tuple[str, bytes]]:
-    """Subscribed names; with RECURSIVEMATCH (and LSUB's `%`) what matches above them too (RFC 5258 §3.5)."""
+    """Subscribed names; with RECURSIVEMATCH what matches above them too (RFC 5258 §3.5). LSUB names those above only
+    for a `%`, and only where the subscribed name itself does not fit (RFC 3501 §6.3.9).
+    """
     special = {m.name for m in tree.mailboxes if m.special_use} if "SPECIAL-USE" in command.select else None
     names = {n for n in tree.subscribed if special is None or n in special}
     found = {name: b"" for name in names if fits(name)}
-    if "RECURSIVEMATCH" in command.select or command.lsub:
-        for above in {a for name in names for a in _above(name)}:
-            if fits(above) and (above not in found or not command.lsub):
-                found[above] = b"" if command.lsub else b' (CHILDINFO ("SUBSCRIBED"))'
+    if command.lsub:
+        lower = names - found.keys() if any("%" in pattern for pattern in command.patterns) else set()
+    else:
+        lower = names if "RECURSIVEMATCH" in command.select else set()
+    for above in {a for name in lower for a in _above(name)}:
+        if fits(above) and (above not in found or not command.lsub):
+            found[above] = b"" if command.lsub else b' (CHILDINFO ("SUBSCRIBED"))'
     yield from sorted(found.items(), key=lambda pair: (pair[0] != "INBOX", pair[0]))
 
 
