@@ -86,6 +86,9 @@ class Msa:
     def heard(self, session: Session) -> None:
         """Submission sets no marks: whoever sends twice means it."""
 
+    def settle(self) -> None:
+        """Nothing waits."""
+
 
 def _principal(session: Session) -> Principal:
     if session.principal is None:

@@ -91,6 +91,10 @@ class Mx:
         """The client went on: a second copy of what it sent would be meant."""
         self._parts.delivery.marks.heard(session.unheard)
 
+    def settle(self) -> None:
+        """Write down what was heard since the last delivery."""
+        self._parts.db.submit(self._parts.delivery.marks.forget_in)
+
     def _landing(self, letter: Letter, recipients: list[Recipient]) -> Callable[[Tx], Delivered]:
         def op(tx: Tx) -> Delivered:
             targets = (target for one in recipients for target in one.resolution.deliveries)

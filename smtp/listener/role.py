@@ -44,6 +44,10 @@ class Role(Protocol):
         """The client had the answer to its last message, for it went on."""
         ...
 
+    def settle(self) -> None:
+        """The listener stops: write down what waits."""
+        ...
+
     async def streamed(self, session: Session, envelope: Envelope, prepared: Prepared) -> Reply:
         """A large message is in the store, with its opening. The answer follows the commit."""
         ...

@@ -116,6 +116,7 @@ class Listener:
 
     async def stop(self) -> None:
         """Let go of everything; what was submitted to the store still commits."""
+        self.role.settle()
         if self._ticker is not None:
             self._ticker.cancel()
         self._close()
