@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imapclient import IMAPClient
-from imapclient.exceptions import IMAPClientError
+from imapclient import IMAPClient  # type: ignore[import-untyped]
+from imapclient.exceptions import IMAPClientError  # type: ignore[import-untyped]
 
 from tests.interop.dovecot import PASSWORD, USER, dovecot
 from tests.interop.outside import SECONDS, Person, compose
