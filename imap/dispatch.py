@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from appliance.log import new_id
 from data.errors import StoreError
+from data.ids import AccountId
 from imap import response, wire
 from imap.actions import append, select
 from imap.actions.call import After, Call, Done, Gone, ImapParts, Line
@@ -27,6 +28,8 @@ from imap.table import RULES, Rule
 
 GREETING = "Mailstead ready"
 _TOO_LONG = "The command is too long"
+_BREATH = 32
+"""Commands carried out at once after which a long pipeline lets others have the loop."""
 
 
 class Transport(Line, Protocol):
@@ -55,8 +58,8 @@ class Dialogue:
     __slots__ = (
         "_bad",
         "_closing",
-        "_draining",
         "_failed",
+        "_farewell",
         "_idle",
         "_more",
         "_parts",
@@ -81,7 +84,7 @@ class Dialogue:
         self._failed = 0
         self._paused = False
         self._closing = False
-        self._draining = False
+        self._farewell: tuple[str, bytes | None] | None = None
 
     # --- what the transport says --------------------------------------------------------------------------------------
 
@@ -139,6 +142,11 @@ class Dialogue:
         return self._wire.inside
 
     @property
+    def account(self) -> AccountId | None:
+        """Whose mail this is, once somebody is signed in."""
+        return self.session.principal.account if self.logged_in and self.session.principal is not None else None
+
+    @property
     def logged_in(self) -> bool:
         """Whether somebody is."""
         return self.session.state in (State.AUTHENTICATED, State.SELECTED)
@@ -151,9 +159,16 @@ class Dialogue:
 
     def drain(self) -> None:
         """The server stops: a command under way is finished, then BYE."""
-        self._draining = True
+        self._take_leave("The server is going down", b"UNAVAILABLE")
+
+    def end_access(self) -> None:
+        """The account was suspended or deleted, or its password changed: as `drain`, for this one."""
+        self._take_leave("Please sign in again", None)
+
+    def _take_leave(self, public: str, code: bytes | None) -> None:
+        self._farewell = (public, code)
         if self._task is None:
-            self.bye("The server is going down", b"UNAVAILABLE")
+            self.bye(public, code)
 
     def _close(self) -> None:
         self._closing = True
@@ -164,18 +179,23 @@ class Dialogue:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Work off what came, until a command needs time or nothing is left."""
+        """Work off what came, until a command needs time, nothing is left or others had to wait for long enough."""
+        count = 0
         while self._task is None and not self._closing:
-            if self._draining:
-                self.bye("The server is going down", b"UNAVAILABLE")
+            if self._farewell is not None:
+                self.bye(*self._farewell)
                 return
             if self.line.congested:
                 self._start(self.line.room())  # nothing more is answered to a client that does not read
+                return
+            if count >= _BREATH and self._idle is None:
+                self._start(asyncio.sleep(0))
                 return
             event = self._wire.next()
             if event is None:
                 return
             self._handle(event)
+            count += 1
 
     def _handle(self, event: wire.Event) -> None:
         if isinstance(event, wire.Text):
