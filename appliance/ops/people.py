@@ -17,6 +17,7 @@ from data.directory.settings import Scope, Value
 from data.disk.db import Tx
 from data.ids import AccountId
 from data.principal import Role
+from data.store.changes import AccessEnded
 from data.store.quota import Usage, usage
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ def set_password(ground: Ground, address: str, password: str, actor: str) -> Non
 
     def op(tx: Tx) -> None:
         ground.directory.set_password_in(tx, account.id, verifier)
+        tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, "account.password", account.address)
 
     _write(ground, op)
@@ -60,6 +62,8 @@ def set_status(ground: Ground, address: str, status: Status, actor: str) -> None
 
     def op(tx: Tx) -> None:
         ground.directory.set_status_in(tx, account.id, status)
+        if status is not Status.ACTIVE:
+            tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, f"account.{status.value}", account.address)
 
     _write(ground, op)
@@ -71,6 +75,7 @@ def delete_account(ground: Ground, address: str, actor: str) -> None:
 
     def op(tx: Tx) -> None:
         ground.directory.delete_account_in(tx, account.id)
+        tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, "account.delete", account.address, account=account.id)
 
     _write(ground, op)
