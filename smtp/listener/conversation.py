@@ -110,13 +110,13 @@ class Conversation(Wire):
         if self.talk.unheard:
             self._office.role.heard(self.talk)
             self.talk.unheard = ()
-        method = self._smtp_methods.get(name)
+        method = _VERBS.get(name)
         try:
             if method is None:
                 raise self._unknown(name)
             if name in _TALK:
                 self._count_talk()
-            await method(rest.decode("utf-8").strip(" "))
+            await method(self, rest.decode("utf-8").strip(" "))
             self._distrust = False
         except UnicodeDecodeError:
             self._refuse(name, Refused(reply.NOT_UTF8, "line.utf8"))
@@ -434,6 +434,12 @@ class Conversation(Wire):
     async def smtp_HELP(self, arg: str) -> None:
         """RFC 5321 §4.1.1.8."""
         self._answer(reply.HELP)
+
+
+_VERBS: dict[str, Callable[[Conversation, str], Awaitable[None]]] = {
+    name.removeprefix("smtp_"): verb for name, verb in vars(Conversation).items() if name.startswith("smtp_")
+}
+"""The table of verbs: what a client may say."""
 
 
 def _chunk(arg: str) -> tuple[int, bool]:

@@ -65,7 +65,15 @@ class Wire(SMTP):
     """Transport and framing; the verbs are smtp.listener.conversation's."""
 
     def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(None, hostname=desk.hostname, enable_SMTPUTF8=True, loop=loop)
+        # aiosmtpd's constructor looks through every attribute of the class, for each connection, to find what is known
+        # here; what the methods we keep ask for is set below.
+        asyncio.StreamReaderProtocol.__init__(
+            self, asyncio.StreamReader(loop=loop), client_connected_cb=self._cb_client_connected, loop=loop
+        )
+        self.loop = loop
+        self.hostname = desk.hostname
+        self.session = self.envelope = self.transport = None
+        self._original_transport = self._tls_protocol = self._handler_coroutine = None
         self._desk = desk
         self._inbox = bytearray()
         self._outbox: list[bytes] = []

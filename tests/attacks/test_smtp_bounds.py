@@ -160,7 +160,7 @@ def test_O3_endless_data_is_cut_off(tight: Rig) -> None:
 
 
 def test_O3_chunks_beyond_the_limit(tight: Rig) -> None:
-    half = (b"w" * 98 + b"\r\n") * 15_728
+    half = b"\r\n" + (b"w" * 98 + b"\r\n") * 15_728
     with begin(tight) as client:
         for expected in (b"250 2.6.0", b"552 5.3.4", b"552 5.3.4"):
             client.send(b"BDAT %d\r\n" % len(half) + half)
