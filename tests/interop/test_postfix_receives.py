@@ -165,6 +165,21 @@ def test_a_large_message_arrives_as_it_was(postfix: Postfix, ann: Person) -> Non
     assert b"rsa-sha256" in verified(mail, keys(ann.house))
 
 
+def test_addresses_and_fields_in_utf8(postfix: Postfix, ann: Person) -> None:
+    """Sent on as it is to a server that offers SMTPUTF8; what is refused is reported so that it can be read."""
+    octets = f"From: {ann.address}\r\nTo: zoë@example.org\r\nSubject: in utf8, grüßend\r\n\r\nGrüße\r\n".encode()
+    with ann.house.submission(ann.address, ann.password) as client:
+        options = ["SMTPUTF8", "BODY=8BITMIME"]
+        assert client.sendmail(ann.address, ["carol@example.org", "zoë@example.org"], octets, options) == {}
+    mail = postfix.mail("carol", "in utf8")
+    assert "with UTF8SMTPS id" in received(mail)[0]
+    assert "Subject: in utf8, grüßend\n".encode() in mail
+    assert body(mail) == "Grüße\r\n".encode()
+    report = parsed(ann.mail("in utf8, grüßend"))
+    assert "zoë@example.org" in next(report.iter_parts()).get_content()
+    assert fates(report)[1]["Final-Recipient"] == r"utf-8; zo\x{EB}@example.org"
+
+
 def test_a_domain_that_is_not_there(names: DnsServer, ann: Person) -> None:
     send(ann, compose(ann.address, "x@nowhere.example", "to nowhere"), "x@nowhere.example")
     words = next(parsed(ann.mail("to nowhere")).iter_parts())
