@@ -240,7 +240,9 @@ def imap_services(parts: Parts) -> list[Service]:
 
     ground, limits = parts.ground, parts.ground.config.limits
     hub = Hub(ground.store.changes, asyncio.get_running_loop().call_soon_threadsafe)
-    shared = ImapParts(ground.store, parts.gate, parts.workers, ground.clock, log.get("imap"), hub, VERSION)
+    shared = ImapParts(
+        ground.store, parts.gate, parts.workers, ground.clock, log.get("imap"), hub, parts.maillog, VERSION
+    )
     rules = Rules(
         message_size=limits.message_size,
         plaintext_login=ground.config.bench,

@@ -11,7 +11,7 @@ May not: know Twisted. A Line below carries octets; tests give their own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol
 
 from appliance.log import new_id
@@ -288,7 +288,6 @@ class Dialogue:
 
     async def _append(self, call: Call, command: Append, event: wire.Literal) -> None:
         upload = append.Upload(call, command, event.size)
-        outcome: Done | ImapError
         try:
             append.check_size(call, event.size)
             await upload.begin()
@@ -299,23 +298,23 @@ class Dialogue:
             self.line.write(response.CONTINUE)
         self._wire.stream()
         try:
-            while True:
-                octets = await self._event()
-                if isinstance(octets, wire.Octets):
-                    await upload.feed(octets.data)
-                    if octets.last:
-                        break
-            if await self._rest():
-                raise Bad("Expected the end of the command behind the message")
-            outcome = await upload.finish()
-        except (ImapError, StoreError) as error:
+            outcome = await self._outcome(b"APPEND", self._receive(upload))
+        finally:
             await upload.discard()
-            outcome = _known(error)
-        except BaseException:
-            await upload.discard()
-            raise
         await self._settle(call, RULES[b"APPEND"])
         self._complete(call, b"APPEND", outcome)
+
+    async def _receive(self, upload: append.Upload) -> Done:
+        """The octets of a message as they come, and the end of the command behind them."""
+        while True:
+            octets = await self._event()
+            if isinstance(octets, wire.Octets):
+                await upload.feed(octets.data)
+                if octets.last:
+                    break
+        if await self._rest():
+            raise Bad("Expected the end of the command behind the message")
+        return await upload.finish()
 
     async def _refuse_message(self, call: Call, event: wire.Literal, error: ImapError) -> None:
         """Before the message was sent, or while it is on its way (attack I4)."""
@@ -411,18 +410,21 @@ class Dialogue:
 
     async def _slow(self, call: Call, rule: Rule, tagged: Tagged) -> None:
         assert rule.slow is not None
-        outcome: Done | ImapError
+        outcome = await self._outcome(tagged.name, rule.slow(call, tagged.command))
+        await self._settle(call, rule)
+        self._complete(call, tagged.name, outcome)
+
+    async def _outcome(self, name: bytes, work: Awaitable[Done]) -> Done | ImapError:
+        """How a command ended; what nobody expected is logged, and told by a fixed text."""
         try:
-            outcome = await rule.slow(call, tagged.command)
+            return await work
         except (Gone, Bye):
             raise
         except (ImapError, StoreError) as error:
-            outcome = _known(error)
+            return _known(error)
         except Exception as error:
-            self._parts.log.failure(error, id=self.id, command=tagged.name)
-            outcome = serverbug()
-        await self._settle(call, rule)
-        self._complete(call, tagged.name, outcome)
+            self._parts.log.failure(error, id=self.id, command=name)
+            return serverbug()
 
     async def _settle(self, call: Call, rule: Rule) -> None:
         """Tell what happened meanwhile, piece by piece."""

@@ -7,6 +7,7 @@ it is, only NUL is refused (RFC 9051 §4.3).
 
 from __future__ import annotations
 
+from appliance.maillog import Event
 from data.errors import StoreError
 from data.ids import MailboxId
 from data.store.intake import Intake, Prepared
@@ -78,7 +79,10 @@ class Upload:
         if self._nul:
             await self.discard()
             raise No("A message with NUL octets cannot be stored", b"CANNOT")
-        made = await self._call.parts.workers.blocking(self._store)
+        call = self._call
+        made = await call.parts.workers.blocking(self._store)
+        told = {"account": call.principal.address, "mailbox": made.mailbox, "uid": made.uid, "size": self._size}
+        call.parts.maillog.event(Event.APPENDED, id=call.id, **told)
         return Done("Appended", b"APPENDUID %d %d" % (made.uidvalidity, made.uid))
 
     def _store(self) -> Appended:
@@ -104,7 +108,11 @@ class Upload:
             return messages.prepare(b"".join(self._parts))
         self._spill()
         intake, self._intake = self._intake, None
-        return intake.finish()
+        try:
+            return intake.finish()
+        except BaseException:
+            intake.discard()
+            raise
 
     async def discard(self) -> None:
         """Forget what came."""

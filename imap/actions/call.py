@@ -13,6 +13,7 @@ from typing import Protocol
 
 from appliance.log import Log
 from appliance.loop import Workers
+from appliance.maillog import MailLog
 from data.clock import Clock
 from data.principal import Principal
 from data.store.store import Store
@@ -45,6 +46,7 @@ class ImapParts:
     clock: Clock
     log: Log
     hub: Hub
+    maillog: MailLog
     version: str = ""
 
 
