@@ -79,6 +79,7 @@ class Msa:
                 envid=envelope.envid,
                 ret=envelope.ret,
                 smtputf8=envelope.smtputf8,
+                requiretls=envelope.requiretls,
             )
         )
         return reply.taken(done.trail)

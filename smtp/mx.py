@@ -73,6 +73,7 @@ class Mx:
             received=received(session, envelope, hostname=self._parts.hostname, now=self._parts.clock.now()),
             prepared=prepared,
             smtputf8=envelope.smtputf8,
+            requiretls=envelope.requiretls,
             envid=envelope.envid,
             ret=envelope.ret,
             network=session.peer.network,

@@ -46,6 +46,7 @@ class Letter:
     received: bytes
     prepared: Prepared
     smtputf8: bool = False
+    requiretls: bool = False
     envid: str | None = None
     ret: str | None = None
     network: str | None = None
@@ -153,6 +154,7 @@ def forward_in(
             prefix=prefix,
             envid=letter.envid,
             ret=letter.ret,
+            requiretls=letter.requiretls,
             smtputf8=letter.smtputf8,
             eightbit=letter.prepared.eightbit,
         ),

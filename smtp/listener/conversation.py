@@ -251,6 +251,7 @@ class Conversation(Wire):
         parameters = mail_parameters(rest)
         if rest.strip(" ") and not session.extended:
             raise Refused(reply.MAIL_SYNTAX, "mail.syntax")
+        stages.require_tls(parameters, tls=session.tls is not None)
         stages.require_size(parameters.size, self.limits.message)
         self._mail = self._office.role.mail(session, path, parameters)
         self.established = True

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socket import socket
 
 from appliance import sasl
@@ -54,6 +54,8 @@ class ListenerParts:
     metrics: Metrics
     tls: Callable[[], ssl.SSLContext | None]
     bench: bool = False
+    heads: Gauge = field(default_factory=lambda: Gauge(0))
+    """Connections by machine, over all listeners that share these parts."""
 
 
 class Listener:
@@ -72,7 +74,7 @@ class Listener:
         self._sockets = tuple(sockets)
         self._tls_first = tls_first
         self._free = parts.limits.unbounded()
-        self._heads = Gauge(0)
+        self._heads = parts.heads
         self._open: dict[Wire, bool] = {}
         self._guesses = TokenBuckets(
             parts.clock, rate=max(1, parts.limits.unknown) / _GUESS_WINDOW, burst=max(1, parts.limits.unknown)
@@ -240,7 +242,9 @@ class Listener:
 
     def _describe(self, tls: bool, sign_in: bool) -> bytes:
         lines = [self.hostname, f"SIZE {self._parts.limits.message}", *_EXTENSIONS]
-        if not tls and self._parts.tls() is not None:
+        if tls:
+            lines.append("REQUIRETLS")
+        elif self._parts.tls() is not None:
             lines.append("STARTTLS")
         if sign_in:
             lines.append("AUTH " + " ".join(sasl.MECHANISMS))

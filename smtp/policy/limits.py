@@ -52,7 +52,7 @@ class Limits:
     sign_ins: int = 5
     """Failed sign-ins in a connection; 0 is no bound."""
     per_head: int = 30
-    """Connections at once from one IPv4 address or IPv6 /64; 0 is no bound."""
+    """Connections at once from one IPv4 address or IPv6 /64, on all our listeners; 0 is no bound."""
     connections: int = 1000
     """Connections at once of one listener; 0 is no bound."""
     disk_floor: int = 256 * MIB

@@ -85,6 +85,7 @@ class Envelope:
     trail: str
     return_path: str
     smtputf8: bool = False
+    requiretls: bool = False
     body: str = "7BIT"
     size: int | None = None
     ret: str | None = None
