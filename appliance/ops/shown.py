@@ -88,7 +88,7 @@ def queue(result: Result) -> int:
             moment(r["next_at"]),
             r["sender"] or "<>",
             r["recipient"],
-            r["why"],
+            r["words"],
         )
         for r in result["recipients"]
     ]
@@ -98,7 +98,7 @@ def queue(result: Result) -> int:
 
 def counted(result: Result) -> int:
     """How many recipients a queue command changed."""
-    print(f"{result['changed']} recipients")
+    print("1 recipient" if result["changed"] == 1 else f"{result['changed']} recipients")
     return 0
 
 
@@ -114,7 +114,8 @@ def findings(result: Result) -> int:
     """What verify found."""
     for one in result["findings"]:
         print(f"{one['code']}: {one['subject']}: {one['detail']}")
-    print(f"{len(result['findings'])} things are wrong" if result["findings"] else "everything agrees")
+    wrong = len(result["findings"])
+    print("everything agrees" if not wrong else "1 thing is wrong" if wrong == 1 else f"{wrong} things are wrong")
     return FAILED if result["findings"] else 0
 
 
