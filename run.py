@@ -223,7 +223,11 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         warn=policy.warns,
     )
     reporter = Reporter(
-        config.hostname, ground.directory, Catalogue.load(), lambda work: messages.content(work.item.blob)
+        config.hostname,
+        ground.directory,
+        ground.settings,
+        Catalogue.load(),
+        lambda work: messages.content(work.item.blob),
     )
     queue = Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
     parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
