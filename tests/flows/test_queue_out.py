@@ -15,9 +15,9 @@ from sqlalchemy import update
 
 from data.clock import DAY, HOUR, MINUTE, FakeClock, SystemClock
 from data.directory.dkim import RSA, new_pair
+from data.directory.settings import Scope
 from data.disk import tables as t
 from data.ids import ItemId, Millis
-from data.directory.settings import Scope
 from data.reason import Reason
 from data.spool.envelope import NewRecipient, State
 from smtp.queue.attempt import Limits
