@@ -112,6 +112,7 @@ class Mx:
             trail=envelope.trail,
             listener=self.name,
             peer=session.peer.host,
+            tls=session.tls.version if session.tls is not None else None,
             sender=envelope.return_path,
             recipient=envelope.recipients[0].text,
             recipients=len(envelope.recipients),

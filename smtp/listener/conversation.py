@@ -61,8 +61,8 @@ class Office(Desk, Protocol):
         """One more unknown recipient from that network; False when it has used them up."""
         ...
 
-    def refused(self, session: Session, verb: str, no: Refused) -> None:
-        """A client was told no."""
+    def refused(self, session: Session, verb: str, said: str, no: Refused) -> None:
+        """A client was told no to a verb with that argument."""
         ...
 
 
@@ -94,7 +94,7 @@ class Conversation(Wire):
             try:
                 await self._obey(await self.line())
             except Refused as no:
-                self._refuse("", no)
+                self._refuse("", "", no)
             count += 1
             if count % _BREATH == 0:
                 await self.flush()
@@ -107,6 +107,7 @@ class Conversation(Wire):
     async def _obey(self, line: bytes) -> None:
         verb, _, rest = line.partition(b" ")
         name = verb.decode("ascii", "replace").upper()
+        said = rest.decode("utf-8", "replace").strip(" ")
         if self.talk.unheard:
             self._office.role.heard(self.talk)
             self.talk.unheard = ()
@@ -116,15 +117,15 @@ class Conversation(Wire):
                 raise self._unknown(name)
             if name in _TALK:
                 self._count_talk()
-            await method(self, rest.decode("utf-8").strip(" "))
+            if "\ufffd" in said:
+                raise Refused(reply.NOT_UTF8, "line.utf8")
+            await method(self, said)
             self._distrust = False
-        except UnicodeDecodeError:
-            self._refuse(name, Refused(reply.NOT_UTF8, "line.utf8"))
         except Refused as no:
-            self._refuse(name, no)
+            self._refuse(name, said, no)
         except StoreError as error:
             self._office.failed(self, error)
-            self._refuse(name, refusal_of(error))
+            self._refuse(name, said, refusal_of(error))
         except (Gone, ConnectionError):
             raise
         except Exception as error:
@@ -142,9 +143,9 @@ class Conversation(Wire):
             self.closing = True
             self.hasty = answer not in (reply.BYE, reply.SHUTTING_DOWN)
 
-    def _refuse(self, verb: str, no: Refused) -> None:
+    def _refuse(self, verb: str, said: str, no: Refused) -> None:
         self._answer(no.reply)
-        self._office.refused(self.talk, verb, no)
+        self._office.refused(self.talk, verb, said, no)
         self._errors += 1
         if self.limits.errors and self._errors >= self.limits.errors and not self.closing:
             self._answer(reply.TOO_MANY_ERRORS)

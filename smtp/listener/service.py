@@ -36,6 +36,8 @@ from smtp.transaction.facts import Peer, Session, peer_of
 _TICK = 1.0
 _BACKLOG = 1024
 _GUESS_WINDOW = 600.0
+_SAID = 260
+"""Characters of a refused address that are logged."""
 _EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN")
 
 
@@ -273,7 +275,7 @@ class Listener:
         """One more unknown recipient from that network."""
         return self._guesses.take(peer.network)
 
-    def refused(self, session: Session, verb: str, no: Refused) -> None:
+    def refused(self, session: Session, verb: str, said: str, no: Refused) -> None:
         """A client was told no: one line for what concerns mail, at debug for what is only bad form."""
         if verb in {"MAIL", "RCPT", "DATA", "BDAT"}:
             self._parts.maillog.event(
@@ -281,6 +283,8 @@ class Listener:
                 id=session.id,
                 listener=self.name,
                 peer=session.peer.host,
+                sender=said[5:_SAID] if verb == "MAIL" else None,
+                recipient=said[3:_SAID] if verb == "RCPT" else None,
                 reason=no.why,
                 reply=no.reply.wire[:9],
             )

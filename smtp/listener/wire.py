@@ -271,6 +271,9 @@ class Wire(SMTP):
 
     def end(self, last: Reply) -> None:
         """Say one last thing from outside the conversation, then close."""
+        if self._discarding:
+            self._abort()
+            return
         self.closing = True
         if self.transport is not None and not self._stream.is_closing():
             self._stream.write(b"".join([*self._outbox, last.wire]))
@@ -298,14 +301,19 @@ class Wire(SMTP):
         """The handshake. Whatever was received in the clear and not read is gone. Raises OSError (also SSLError)."""
         await self.flush()
         self._inbox.clear()
-        left = max(1.0, self._begun + self.limits.begin - self.loop.time())
+        self._held_back = False
+        left = self.limits.begin if self.established else self._begun + self.limits.begin - self.loop.time()
         transport = await self.loop.start_tls(
-            self._stream, self, context, server_side=True, ssl_handshake_timeout=left, ssl_shutdown_timeout=2.0
+            self._stream,
+            self,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=max(1.0, left),
+            ssl_shutdown_timeout=self.limits.linger,
         )
         if transport is None:
             raise ConnectionResetError
-        self._inbox.clear()
-        self._held_back = False
+        # the inbox stays as it is: the first octets under TLS may be here already
         self.transport = transport
         self._transport = transport
         setattr(self._writer, "_transport", transport)  # noqa: B010 - as StreamWriter.start_tls does
