@@ -120,7 +120,7 @@ def _alias_add(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
         send_as=bool(args.get("send_as", True)),
         actor=actor,
     )
-    return {}
+    return {"unknown": people.unknown(ground, args["targets"])}
 
 
 def _alias_list(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:

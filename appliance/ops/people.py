@@ -11,10 +11,12 @@ from typing import TypeVar
 
 from appliance.ops.state import Ground
 from data.directory import dkim
+from data.directory.addresses import is_known, required
 from data.directory.credentials import hash_password
 from data.directory.facts import Account, AliasKind, Status
 from data.directory.settings import Scope, Value
 from data.disk.db import Tx
+from data.errors import NotFound
 from data.ids import AccountId
 from data.principal import Role
 from data.store.changes import AccessEnded
@@ -104,6 +106,12 @@ def add_alias(ground: Ground, address: str, targets: Sequence[str], *, group: bo
     _write(ground, op)
 
 
+def unknown(ground: Ground, addresses: Sequence[str]) -> list[str]:
+    """Those of our domains that are neither an account nor an alias nor a role; a catch-all does not count."""
+    snapshot = ground.directory.snapshot()
+    return [address for address in addresses if not is_known(snapshot, required(address))]
+
+
 def delete_alias(ground: Ground, address: str, actor: str) -> None:
     """Take an alias or a group away."""
 
@@ -115,7 +123,10 @@ def delete_alias(ground: Ground, address: str, actor: str) -> None:
 
 
 def set_catch_all(ground: Ground, domain: str, address: str | None, actor: str) -> None:
-    """Who gets the mail for unknown local parts of a domain; None refuses it again."""
+    """Who gets the mail for unknown local parts of a domain; None refuses it again. Raises Invalid, NotFound."""
+    if address is not None and unknown(ground, [address]):
+        # unknown names would lead to an unknown name
+        raise NotFound(address, public=f"There is no {address}")
 
     def op(tx: Tx) -> None:
         ground.directory.set_catch_all_in(tx, domain, address)
