@@ -273,7 +273,7 @@ def table() -> str:
 
 def render(values: Mapping[str, Any]) -> str:
     """The text of a configuration file that sets `values` (dotted keys) and documents all the rest. Raises ConfigError."""
-    kept = {key: _checked(key, value, "this value") for key, value in values.items()}
+    kept = {key: _checked(key, value, "init") for key, value in values.items()}
     lines = [
         "# Mailstead: what must be known before the database is open. Everything else is set while the server runs.",
         "# An environment variable (MAILSTEAD_HOSTNAME, MAILSTEAD_LIMITS_THREADS, ...) overrides the line here.",

@@ -38,6 +38,7 @@ def main(argv: Sequence[str], serve: Serve) -> int:
     args = parser().parse_args(argv)
     state = Path(args.state).absolute()
     try:
+        _require_text("\n".join(argv), "What was typed")
         return int(args.run(state, args, serve))
     except OperatorError as error:
         print(f"mailstead: {error.line}", file=sys.stderr)
@@ -129,7 +130,7 @@ def _add_addresses(commands: Any) -> None:
     catch.add_argument("address")
     catch.set_defaults(collect=lambda a: {"domain": a.domain, "address": None if a.address == "-" else a.address})
     alias = _group(commands, "alias", "addresses that lead to others")
-    add = _leaf(alias, "add", "alias.add", shown.quiet, "a new alias, or a group when there are several targets")
+    add = _leaf(alias, "add", "alias.add", shown.led, "a new alias, or a group when there are several targets")
     add.add_argument("address")
     add.add_argument("targets", nargs="+", metavar="target")
     add.add_argument("--group", action="store_true", help="a group even with one target")
@@ -170,7 +171,7 @@ def _add_settings(commands: Any) -> None:
     put.set_defaults(
         collect=lambda a: {
             "name": a.name,
-            "value": sys.stdin.read(1 << 18) if a.value == "-" else a.value,
+            "value": _standard_input(1 << 18) if a.value == "-" else a.value,
             "lock": a.lock,
             "account": a.account,
         }
@@ -218,7 +219,7 @@ def _with_password(*names: str) -> Callable[[argparse.Namespace], Result]:
 def _password(from_stdin: bool) -> str:
     """A password as it was given; one newline at its end is not part of it."""
     if from_stdin:
-        text = sys.stdin.read(4096)
+        text = _standard_input(4096)
         return text.removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
         raise OperatorError("there is no terminal to ask for a password: use --password-stdin", USAGE)
@@ -226,6 +227,21 @@ def _password(from_stdin: bool) -> str:
     if getpass.getpass("Again: ") != first:
         raise OperatorError("the two passwords differ")
     return first
+
+
+def _standard_input(most: int) -> str:
+    try:
+        text = sys.stdin.read(most)
+    except UnicodeDecodeError:
+        raise OperatorError("What came on standard input is not UTF-8", USAGE) from None
+    _require_text(text, "What came on standard input")
+    return text
+
+
+def _require_text(text: str, what: str) -> None:
+    """Octets that are no text come in as lone surrogates; no command takes them."""
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise OperatorError(f"{what} is not UTF-8", USAGE)
 
 
 # --- who does it ----------------------------------------------------------------------------------------------------

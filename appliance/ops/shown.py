@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -93,6 +94,13 @@ def queue(result: Result) -> int:
         for r in result["recipients"]
     ]
     table(("item", "state", "tries", "next (UTC)", "from", "to", "why"), rows)
+    return 0
+
+
+def led(result: Result) -> int:
+    """A new alias; a target of ours that is not there is often a typing mistake."""
+    for address in result["unknown"]:
+        print(f"mailstead: note: there is no {printable(address)} yet", file=sys.stderr)
     return 0
 
 
