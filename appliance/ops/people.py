@@ -71,6 +71,32 @@ def set_status(ground: Ground, address: str, status: Status, actor: str) -> None
     _write(ground, op)
 
 
+def change_account(
+    ground: Ground,
+    address: str,
+    actor: str,
+    *,
+    name: str | None = None,
+    role: Role | None = None,
+    quota: int | None = None,
+) -> None:
+    """The name, the role or the quota (octets; 0 is unlimited) of an account; None leaves one as it is."""
+    account = ground.directory.account(address)
+    told = {"name": name, "role": role.value if role else None, "quota": quota}
+
+    def op(tx: Tx) -> None:
+        if name is not None:
+            ground.directory.set_name_in(tx, account.id, name)
+        if role is not None:
+            ground.directory.set_role_in(tx, account.id, role)
+        if quota is not None:
+            ground.directory.set_quota_in(tx, account.id, quota)
+        detail = {field: value for field, value in told.items() if value is not None}
+        _record(ground, tx, actor, "account.change", account.address, **detail)
+
+    _write(ground, op)
+
+
 def delete_account(ground: Ground, address: str, actor: str) -> None:
     """End an account; its mail stays until a purge."""
     account = ground.directory.account(address)

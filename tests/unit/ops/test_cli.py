@@ -16,6 +16,7 @@ from appliance.ops.errors import ALREADY_SET_UP, LOCKED, USAGE
 from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
 from data.errors import Invalid, NotFound
+from data.principal import Role
 
 ROOT = Path(__file__).parents[3]
 
@@ -154,6 +155,34 @@ def test_settings_are_typed_and_audited(ground: Ground, ann: str, capsys: pytest
         with pytest.raises((Invalid, NotFound)):
             do("setting.set", name=name, value=value)
     assert [entry.action for entry in ground.audit.recent(4)] == ["setting"] * 4
+
+
+def test_an_account_is_changed(ground: Ground, ann: str) -> None:
+    def change(**args: object) -> None:
+        commands.run(ground, "account.change", {"address": ann, **args}, lambda done, total: None, "test")
+
+    change(quota="2G", admin=True, name="Ann A.")
+    (shown_account,) = commands.run(ground, "account.list", {}, lambda done, total: None, "test")["accounts"]
+    assert (shown_account["quota"], shown_account["role"], shown_account["name"]) == (
+        2 << 30,
+        "administrator",
+        "Ann A.",
+    )
+    change(admin=False)
+    change(quota="0")
+    account = ground.directory.account(ann)
+    assert (account.quota, account.role, account.name) == (0, Role.USER, "Ann A.")
+    for args in ({}, {"quota": "much"}, {"quota": "-1"}, {"quota": "1.5G"}):
+        with pytest.raises(Invalid):
+            change(**args)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1000", 1000), ("10k", 10240), ("500M", 500 << 20), ("1GB", 1 << 30), ("2TiB", 2 << 40)],
+)
+def test_sizes_as_they_are_typed(text: str, size: int) -> None:
+    assert commands.octets(text) == commands.typed("account.quota", text) == size
 
 
 def test_a_target_that_is_not_there(ground: Ground, ann: str, capsys: pytest.CaptureFixture[str]) -> None:
