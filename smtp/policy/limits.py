@@ -22,6 +22,7 @@ class Limits:
 
     message: int = 50 * MIB
     header: int = 256 * 1024
+    header_line: int = 100 * 1024
     command: int = 4096
     sasl_line: int = 12_288
     """RFC 4954 §4 asks for 12288 octets."""
