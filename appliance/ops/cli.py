@@ -46,7 +46,10 @@ def main(argv: Sequence[str], serve: Serve) -> int:
     except CommandFailed as error:
         print(f"mailstead: {error.public}", file=sys.stderr)
         return FAILED
-    except (KeyboardInterrupt, Stopped):
+    except (KeyboardInterrupt, EOFError, Stopped):
+        # Ctrl-C, or Ctrl-D in place of an answer
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has left; the interpreter would complain when it flushes

@@ -215,6 +215,20 @@ def test_octets_that_are_no_text_are_one_line(state: Path, capsys: pytest.Captur
     assert capsys.readouterr().err == "mailstead: What was typed is not UTF-8\n"
 
 
+@pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt])
+def test_no_answer_is_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    def answer(prompt: str) -> str:
+        raise end
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer)
+    assert run("--state", str(tmp_path / "state"), "init") == cli.INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_a_password_that_is_no_text_is_one_line(
     state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, errors: str
