@@ -19,21 +19,21 @@ from data.errors import StoreError
 from data.ids import AccountId
 from imap import response, wire
 from imap.actions import append, select
-from imap.actions.call import After, Call, Done, Gone, ImapParts, Line
-from imap.command import Append, Tagged
+from imap.actions.call import After, Call, Done, Gone, ImapParts
+from imap.actions.input import TOO_LONG, Input, Source
+from imap.command import Append
 from imap.errors import Bad, Bye, ImapError, No, from_store, serverbug
 from imap.grammar import commands
 from imap.session import Rules, Session, State
 from imap.table import RULES, Rule
 
 GREETING = "Mailstead ready"
-_TOO_LONG = "The command is too long"
 _BREATH = 32
 """Commands carried out at once after which a long pipeline lets others have the loop."""
 
 
-class Transport(Line, Protocol):
-    """A Line with the handles that only the conversation as a whole may use."""
+class Transport(Source, Protocol):
+    """A Source with the handles that only the conversation as a whole may use."""
 
     def start_tls(self) -> None:
         """Begin TLS behind what was written."""
@@ -41,14 +41,6 @@ class Transport(Line, Protocol):
 
     def close(self) -> None:
         """Close once everything written was sent."""
-        ...
-
-    def pause(self) -> None:
-        """Read nothing for now: what came is not worked off yet."""
-        ...
-
-    def resume(self) -> None:
-        """Read again."""
         ...
 
 
@@ -61,11 +53,9 @@ class Dialogue:
         "_failed",
         "_farewell",
         "_idle",
-        "_more",
+        "_input",
         "_parts",
-        "_paused",
         "_task",
-        "_wire",
         "id",
         "line",
         "session",
@@ -76,13 +66,11 @@ class Dialogue:
         self.id = new_id()
         self.session = Session(rules, secure=secure)
         self._parts = parts
-        self._wire = wire.Wire(wire.BEFORE_LOGIN)
+        self._input = Input(line, wire.BEFORE_LOGIN.literal)
         self._task: asyncio.Task[None] | None = None
-        self._more: asyncio.Future[None] | None = None
         self._idle: Call | None = None
         self._bad = 0
         self._failed = 0
-        self._paused = False
         self._closing = False
         self._farewell: tuple[str, bytes | None] | None = None
 
@@ -97,22 +85,17 @@ class Dialogue:
         """Octets of the client."""
         if self._closing:
             return
-        self._wire.feed(data)
+        self._input.feed(data)
         if self._task is None:
             self._pump()
-        elif self._more is not None:
-            self._wake()
-        if self._task is not None and not self._paused and self._wire.waiting > self._wire.limits.line:
-            self._paused = True
-            self.line.pause()
+        if self._task is not None:
+            self._input.hold()
 
     def lost(self) -> None:
         """The connection is gone."""
         self._closing = True
-        self._wire.kill()
+        self._input.close()
         self._idle = None
-        if self._more is not None:
-            self._wake()
         view = self.session.deselected()
         if view is not None:
             view.wake = None
@@ -134,12 +117,12 @@ class Dialogue:
     @property
     def waiting(self) -> bool:
         """Whether that command waits for its client to say more."""
-        return self._more is not None
+        return self._input.waiting
 
     @property
     def inside(self) -> bool:
         """Whether a command has begun and its end is not here, or waits for its turn."""
-        return self._wire.inside
+        return self._input.wire.inside
 
     @property
     def account(self) -> AccountId | None:
@@ -172,7 +155,7 @@ class Dialogue:
 
     def _close(self) -> None:
         self._closing = True
-        self._wire.kill()
+        self._input.close()
         self.session.ended()
         self.line.close()
 
@@ -191,7 +174,7 @@ class Dialogue:
             if count >= _BREATH and self._idle is None:
                 self._start(asyncio.sleep(0))
                 return
-            event = self._wire.next()
+            event = self._input.wire.next()
             if event is None:
                 return
             self._handle(event)
@@ -206,7 +189,7 @@ class Dialogue:
         elif isinstance(event, wire.Literal):
             self._literal(event)
         elif isinstance(event, wire.Overlong):
-            self._answer_bad(event.head, Bad(_TOO_LONG))
+            self._answer_bad(event.head, Bad(TOO_LONG))
         elif isinstance(event, wire.Lost):
             self.bye("The command cannot be read", b"TOOBIG")
 
@@ -222,7 +205,7 @@ class Dialogue:
         self._bad = 0
         call = self._call(tagged.tag)
         if rule.slow is not None:
-            self._start(self._slow(call, rule, tagged))
+            self._start(self._slow(call, tagged.name, rule.slow(call, tagged.command)))
             return
         assert rule.quick is not None
         try:
@@ -232,7 +215,7 @@ class Dialogue:
         self._finish(call, rule, tagged.name, done)
 
     def _call(self, tag: bytes) -> Call:
-        return Call(self.line, self._parts, self.session, tag, self._ask, self.id)
+        return Call(self.line, self._parts, self.session, tag, self._input.ask, self.id)
 
     def _answer_bad(self, data: bytes, error: ImapError) -> None:
         """A command that could not be understood; too many in a row, and it was no mail client that called."""
@@ -246,143 +229,45 @@ class Dialogue:
 
     def _literal(self, event: wire.Literal) -> None:
         """A literal comes: the message of an APPEND is streamed, any other is part of its command."""
-        tag, name = commands.head(event.head)
         if self._idle is not None:
             self.bye("Expected DONE")
             return
+        tag, name = commands.head(event.head)
         try:
             if name == b"APPEND" and self.session.state in RULES[name].states:
                 command = commands.append_head(event.head, utf8_names=self.session.utf8)
                 if command is not None:
-                    self._start(self._append(self._call(tag), command, event))
+                    self._append(self._call(tag), command, event)
                     return
         except ImapError as error:
-            self._decline(event, tag, error)
+            self._decline(event, error)
             return
-        if not self._wire.admits(event):
-            self._decline(event, tag, Bad("The literal is too large", b"TOOBIG"))
+        if not self._input.wire.admits(event):
+            self._decline(event, Bad("The literal is too large", b"TOOBIG"))
             return
         if event.sync:
             self.line.write(response.CONTINUE)
-        self._wire.collect()
+        self._input.wire.collect()
 
-    def _decline(self, event: wire.Literal, tag: bytes, error: ImapError) -> None:
-        """A literal that is not taken: one on its way is skipped if it is of a bearable size, or ends it all."""
+    def _append(self, call: Call, command: Append, event: wire.Literal) -> None:
+        self._start(self._slow(call, b"APPEND", append.append(call, command, event, self._input)))
+
+    def _decline(self, event: wire.Literal, error: ImapError) -> None:
+        """A literal that is not taken, nor the command it belongs to."""
         if event.sync:
-            self._wire.refuse()
+            self._input.wire.refuse()
             self._answer_bad(event.head, error)
-        elif event.size <= self._bearable():
-            self._start(self._skip(self._call(tag), error))
         else:
+            self._start(self._declined(event, error))
+
+    async def _declined(self, event: wire.Literal, error: ImapError) -> None:
+        tag, _ = commands.head(event.head)
+        try:
+            await self._input.decline(event, error)
+        except Bye:
             self.line.write(_refusal(tag, error))
-            self.bye("The literal is too large", b"TOOBIG")
-
-    def _bearable(self) -> int:
-        """Octets of an unwanted literal that are read and thrown away."""
-        return self.session.rules.message_size if self.logged_in else self._wire.limits.literal
-
-    async def _skip(self, call: Call, error: ImapError) -> None:
-        self._wire.skip()
-        await self._rest()
-        self._complete(call, b"", error)
-
-    async def _append(self, call: Call, command: Append, event: wire.Literal) -> None:
-        upload = append.Upload(call, command, event.size)
-        try:
-            append.check_size(call, event.size)
-            await upload.begin()
-        except (ImapError, StoreError) as error:
-            await self._refuse_message(call, event, _known(error))
-            return
-        if event.sync:
-            self.line.write(response.CONTINUE)
-        self._wire.stream()
-        try:
-            outcome = await self._outcome(b"APPEND", self._receive(upload))
-        finally:
-            await upload.discard()
-        await self._settle(call, RULES[b"APPEND"])
-        self._complete(call, b"APPEND", outcome)
-
-    async def _receive(self, upload: append.Upload) -> Done:
-        """The octets of a message as they come, and the end of the command behind them."""
-        while True:
-            octets = await self._event()
-            if isinstance(octets, wire.Octets):
-                await upload.feed(octets.data)
-                if octets.last:
-                    break
-        if await self._rest():
-            raise Bad("Expected the end of the command behind the message")
-        return await upload.finish()
-
-    async def _refuse_message(self, call: Call, event: wire.Literal, error: ImapError) -> None:
-        """Before the message was sent, or while it is on its way (attack I4)."""
-        if event.sync:
-            self._wire.refuse()
-            self._complete(call, b"APPEND", error)
-        elif event.size <= self._bearable():
-            await self._skip(call, error)
-        else:
-            self.line.write(_refusal(call.tag, error))
-            raise Bye("The message is too large", b"TOOBIG")
-
-    # --- waiting for the client -----------------------------------------------------------------------------------------
-
-    async def _event(self) -> wire.Event:
-        """The next event, for a command that reads on. Raises Gone."""
-        while True:
-            event = self._wire.next()
-            if event is not None:
-                return event
-            if self._closing:
-                raise Gone
-            if self._paused:
-                self._paused = False
-                self.line.resume()
-            self._more = asyncio.get_running_loop().create_future()
-            try:
-                await self._more
-            finally:
-                self._more = None
-
-    def _wake(self) -> None:
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
-
-    async def _rest(self) -> bytes:
-        """What stands behind a literal, up to the end of the line; further literals are thrown away."""
-        rest = b""
-        while True:
-            event = await self._event()
-            if isinstance(event, wire.Text):
-                return rest + event.data
-            if isinstance(event, wire.Literal):
-                rest = event.head
-                if not event.sync and event.size <= self._bearable():
-                    self._wire.skip()
-                elif event.sync:
-                    self._wire.refuse()
-                    return rest
-                else:
-                    raise Bye("The literal is too large", b"TOOBIG")
-            elif isinstance(event, wire.Lost):
-                raise Bye("The command cannot be read", b"TOOBIG")
-            elif isinstance(event, wire.Overlong):
-                return event.head
-
-    async def _ask(self, challenge: bytes) -> bytes:
-        """A continuation request and the client's answer (AUTHENTICATE)."""
-        self.line.write(b"+ %b\r\n" % challenge)
-        event = await self._event()
-        if isinstance(event, wire.Text):
-            return event.data
-        if isinstance(event, wire.Overlong):
-            raise Bad(_TOO_LONG)
-        if isinstance(event, wire.Literal) and event.sync:
-            self._wire.refuse()
-            raise Bad("Expected a line in base64")
-        raise Bye("The command cannot be read")
+            raise
+        self._answer_bad(event.head, error)
 
     # --- carrying out ---------------------------------------------------------------------------------------------------
 
@@ -403,16 +288,18 @@ class Dialogue:
             self.bye("An internal error happened", b"SERVERBUG")
         finally:
             self._task = None
-        if self._paused and not self._closing:
-            self._paused = False
-            self.line.resume()
+        self._input.release()
         self._pump()
 
-    async def _slow(self, call: Call, rule: Rule, tagged: Tagged) -> None:
-        assert rule.slow is not None
-        outcome = await self._outcome(tagged.name, rule.slow(call, tagged.command))
-        await self._settle(call, rule)
-        self._complete(call, tagged.name, outcome)
+    async def _slow(self, call: Call, name: bytes, work: Awaitable[Done]) -> None:
+        try:
+            outcome = await self._outcome(name, work)
+        except Bye as error:
+            if error.first is not None:
+                self.line.write(_refusal(call.tag, error.first))
+            raise
+        await self._settle(call, RULES[name])
+        self._complete(call, name, outcome)
 
     async def _outcome(self, name: bytes, work: Awaitable[Done]) -> Done | ImapError:
         """How a command ended; what nobody expected is logged, and told by a fixed text."""
@@ -471,14 +358,15 @@ class Dialogue:
         call.send(response.tagged(call.tag, b"OK", text, outcome.code))
         call.flush()
         if name in (b"LOGIN", b"AUTHENTICATE"):
-            self._wire.limits = wire.AFTER_LOGIN
+            self._input.wire.limits = wire.AFTER_LOGIN
+            self._input.bearable = self.session.rules.message_size
         if outcome.after is After.CLOSE:
             self._close()
         elif outcome.after is After.TLS:
             self._start_tls()
 
     def _start_tls(self) -> None:
-        self._wire.drop()
+        self._input.wire.drop()
         self.session.secured()
         self._bad = 0
         self.line.start_tls()

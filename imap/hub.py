@@ -116,7 +116,6 @@ class Hub:
         if not queue:
             return
         if len(queue) > MAX_COMMITS:
-            queue.clear()
             self._lose_all()
             return
         touched: dict[View, None] = {}
@@ -157,6 +156,11 @@ class Hub:
         return next((view for view in views if not view.readonly and not view.rev2), None)
 
     def _lose_all(self) -> None:
+        """Drop what waits, but nobody's dismissal, and have every mailbox read again."""
+        ended = [c for commit in self._queue for c in commit if isinstance(c, AccessEnded)]
+        self._queue.clear()
+        for change in ended:
+            self._route(change, {})
         self._mirrors.clear()
         for opening in self._openings:
             opening.lost = True

@@ -261,6 +261,24 @@ def test_the_limit_is_the_listeners(room: Desk) -> None:
     assert talk.say(b"x APPEND INBOX {1001}\r\n").startswith(b"x NO [TOOBIG]")
 
 
+@pytest.mark.parametrize("where", ["get", "intake"])
+def test_a_failure_in_the_middle_does_not_let_a_message_be_read_as_commands(
+    room: Desk, talk: Talk, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Whatever fails, before the message or while it comes: its octets are thrown away to the last."""
+
+    def broken(*_: object, **__: object) -> object:
+        raise ZeroDivisionError
+
+    part = room.ground.store.mailboxes if where == "get" else room.ground.store.messages
+    monkeypatch.setattr(part, where, broken)
+    inside = b"y CREATE smuggled\r\n" * 40_000
+    said = talk.say(b"x APPEND INBOX {%d+}\r\n%b\r\nz NOOP\r\n" % (len(inside), inside))
+    assert said.startswith(b"x NO [SERVERBUG]")
+    assert said.count(b"\r\n") == 2
+    assert said.endswith(b"z OK NOOP completed\r\n")
+
+
 def test_quota(room: Desk) -> None:
     """A full mailbox is told by OVERQUOTA; reading and expunging still work."""
     address = room.account()

@@ -6,7 +6,16 @@ from array import array
 from collections.abc import Callable
 
 from data.ids import AccountId, MailboxId
-from data.store.changes import Added, Change, ChangeBus, Expunged, FlagsChanged, MailboxDeleted, QueueChanged
+from data.store.changes import (
+    AccessEnded,
+    Added,
+    Change,
+    ChangeBus,
+    Expunged,
+    FlagsChanged,
+    MailboxDeleted,
+    QueueChanged,
+)
 from imap.hub import MAX_COMMITS, Hub
 from imap.view import MAX_CHANGES, Shape, View
 
@@ -192,9 +201,13 @@ def test_new_messages_are_recent_for_one_session() -> None:
 def test_a_flooded_hub_loses_and_says_so() -> None:
     made, bus, loop = hub()
     one = join(made, view(1))
+    shown_out: list[AccountId] = []
+    made.on_access_ended(shown_out.append)
+    bus.publish((AccessEnded(ME),))
     for modseq in range(MAX_COMMITS + 1):
         bus.publish((added(11 + modseq, 2 + modseq),))
     loop.turn()
+    assert shown_out == [ME]
     assert one.lost
     assert made.known(BOX) is None
 
