@@ -74,8 +74,11 @@ class Snapshot:
 Known = tuple[int, "array[int]"]
 """HIGHESTMODSEQ and the UIDs that were there at it."""
 
-_OWNER = select(t.mailbox.c.account_id).where(t.mailbox.c.id == bindparam("mailbox"))
-_ORGANISATION = select(t.account.c.organisation_id).where(t.account.c.id == bindparam("account"))
+_OWNER = (
+    select(t.mailbox.c.account_id, t.account.c.organisation_id)
+    .select_from(t.mailbox.join(t.account, t.account.c.id == t.mailbox.c.account_id))
+    .where(t.mailbox.c.id == bindparam("mailbox"))
+)
 _WRITTEN = tuple(c.name for c in t.message.c if c.name != "id")
 _INSERT = insert(t.message).values({name: bindparam(name) for name in _WRITTEN}).returning(t.message.c.id)
 _TODO = insert(t.index_todo).values(account_id=bindparam("account"), message_id=bindparam("message"))
@@ -234,11 +237,10 @@ class Messages:
         internal_date: int | None = None,
     ) -> Appended:
         """Append to a mailbox inside a transaction; neither rights nor room are asked for."""
-        owner = tx.value(_OWNER, {"mailbox": mailbox})
+        owner = tx.first(_OWNER, {"mailbox": mailbox})
         if owner is None:
             raise NotFound(f"mailbox {mailbox} is gone")
-        account = AccountId(owner)
-        organisation = OrganisationId(tx.value(_ORGANISATION, {"account": account}))
+        account, organisation = AccountId(owner[0]), OrganisationId(owner[1])
         size = len(prefix) + prepared.size
         modseq = next_modseq(tx, account, octets=size, messages=1)
         uidnext, uidvalidity = count(
