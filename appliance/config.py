@@ -185,7 +185,7 @@ class Config:
     )
     profile: str = _known(
         "production",
-        "production, development, or bench (no limits and no TLS demanded on loopback)",
+        "one of production, development, and bench (no limits and no TLS demanded on loopback)",
         _choice(*PROFILES),
     )
     bind: tuple[str, ...] = _known(
@@ -199,7 +199,7 @@ class Config:
     )
     route_all: str = _known("", "HOST:PORT that takes all outgoing mail, without a look at MX records", _route)
     key_file: str = _known("", "file of the master key; empty: master.key in the state directory", _string)
-    database: str = _known("", "postgresql:// URL; empty: SQLite in the state directory", _database)
+    database: str = _known("", "a postgresql:// URL; empty: SQLite in the state directory", _database)
     log_level: str = _known("info", "least level that is logged: debug, info, warning, error", _choice(*LEVELS))
     loop: str = _known("auto", "event loop: uvloop, asyncio, or auto (uvloop where it is installed)", _choice(*LOOPS))
     tls: Tls = field(default_factory=Tls)
