@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.net.resolver import Resolver
     from appliance.net.tls import Certificates
     from appliance.ops.state import Ground
+    from appliance.space import Space
     from smtp.delivery.deliver import DeliveryParts
 
 LISTENERS = ("mx", "submission", "submissions", "imap", "imaps")
@@ -46,6 +47,7 @@ class Parts:
     maillog: MailLog
     gate: Gate
     resolver: Resolver
+    space: Space
 
 
 def serve(state: Path, given: Mapping[str, Any]) -> int:
@@ -121,6 +123,7 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
     from appliance.maillog import MailLog
     from appliance.metrics import Metrics
     from appliance.net import resolver
+    from appliance.space import Space
 
     config, metrics, clock = ground.config, Metrics(), ground.clock
     workers = Workers(threads=config.limits.threads)
@@ -137,6 +140,7 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
         maillog=MailLog(log.get("mail"), metrics),
         gate=gate,
         resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns),
+        space=Space(ground.state, config.limits.disk_floor, clock),
     )
 
 
@@ -144,7 +148,6 @@ def smtp_services(parts: Parts) -> list[Service]:
     """Mail in motion: the queue, then the listeners that fill it."""
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
-    from smtp.delivery.space import Space
     from smtp.listener.service import Listener, ListenerParts
     from smtp.msa import Msa
     from smtp.mx import Mx
@@ -158,7 +161,7 @@ def smtp_services(parts: Parts) -> list[Service]:
         db=ground.db,
         delivery=delivery,
         workers=parts.workers,
-        space=Space(ground.state, config.limits.disk_floor, clock),
+        space=parts.space,
         clock=clock,
         maillog=parts.maillog,
     )
@@ -245,7 +248,15 @@ def imap_services(parts: Parts) -> list[Service]:
     ground, limits = parts.ground, parts.ground.config.limits
     hub = Hub(ground.store.changes, asyncio.get_running_loop().call_soon_threadsafe)
     shared = ImapParts(
-        ground.store, parts.gate, parts.workers, ground.clock, log.get("imap"), hub, parts.maillog, VERSION
+        ground.store,
+        parts.gate,
+        parts.workers,
+        ground.clock,
+        log.get("imap"),
+        hub,
+        parts.maillog,
+        VERSION,
+        parts.space,
     )
     rules = Rules(
         message_size=limits.message_size,

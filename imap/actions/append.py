@@ -71,6 +71,8 @@ def _check_size(call: Call, size: int) -> None:
     """Whether so large a message is taken; raises No, before the client was asked for it (attack I4)."""
     if size > call.session.rules.message_size:
         raise No("The message is too large", b"TOOBIG")
+    if call.parts.space is not None and not call.parts.space.takes(size):
+        raise No("The server has no disk space left", b"OVERQUOTA")
     if size == 0:
         raise No("An empty message cannot be stored", b"CANNOT")
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from appliance.log import Log
 from appliance.loop import Workers
 from appliance.maillog import MailLog
+from appliance.space import Space
 from data.clock import Clock
 from data.principal import Principal
 from data.store.store import Store
@@ -48,6 +49,8 @@ class ImapParts:
     hub: Hub
     maillog: MailLog
     version: str = ""
+    space: Space | None = None
+    """Room on the disk for what APPEND brings; None: not looked at."""
 
 
 class Gone(Exception):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text as sql
 
+from appliance.space import Space
 from data.disk.blobs import INLINE
 from imap.actions import bodies
 from imap.actions.fetch import BUDGET
@@ -429,3 +431,14 @@ def test_a_large_append_pauses_reading_while_it_is_stored(talk: Talk) -> None:
     assert not talk.line.paused
     talk.do("SELECT INBOX")
     assert talk.do("FETCH 1 RFC822.SIZE").untagged == [b"* 1 FETCH (RFC822.SIZE %d)" % len(large)]
+
+
+def test_F4_below_the_disk_floor_nothing_comes_in_and_the_rest_goes_on(room: Desk) -> None:
+    """APPEND is refused before its octets come; reading and deleting work."""
+    space = Space(room.ground.state, 1 << 60, room.ground.clock, share=1)
+    full = replace(room, parts=replace(room.parts, space=space))
+    talk = full.login()
+    room.talks += full.talks
+    assert talk.say(b"a APPEND INBOX {5}\r\n").startswith(b"a NO [OVERQUOTA]")
+    assert b"b OK" in talk.say(b"b SELECT INBOX\r\n")
+    assert b"c OK" in talk.say(b"c EXPUNGE\r\n")
