@@ -26,12 +26,12 @@ from appliance.ops import people
 from appliance.ops import state as ground_floor
 from appliance.ops.init import Choices, initialise
 from appliance.ops.state import Ground
+from appliance.space import Space
 from data.clock import SystemClock
 from data.principal import Principal, Role
 from data.spool.oversight import Listed
 from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
-from appliance.space import Space
 from smtp.listener.service import Listener, ListenerParts
 from smtp.msa import Msa
 from smtp.mx import Mx
