@@ -30,8 +30,7 @@ class Rules:
     `message_size`: the largest message APPEND takes, in octets. `starttls`: offered while there is no TLS.
     `plaintext_login`: LOGIN without TLS (profile bench, on loopback). `login_seconds`: from the greeting to a login.
     `idle_seconds`: silence of a client before it is logged out (RFC 9051 §5.4). `stall_seconds`: how long a client may
-    leave what it asked for unread. `write_buffer`: octets kept for a client that reads slowly. `per_peer`: connections
-    from one address (IPv6: one /64); 0 is without bound.
+    leave what it asked for unread. `per_peer`: connections from one address (IPv6: one /64); 0 is without bound.
     """
 
     message_size: int = 50 << 20
@@ -40,7 +39,6 @@ class Rules:
     login_seconds: int = 60
     idle_seconds: int = 30 * 60
     stall_seconds: int = 5 * 60
-    write_buffer: int = 1 << 20
     per_peer: int = 30
     failed_logins: int = 10
     bad_commands: int = 20

@@ -49,13 +49,8 @@ class _Told(IntEnum):
     FLAGS = 2
 
 
-class _Flags(NamedTuple):
-    """Flags as they are now, and how much of them is to be told."""
-
-    flags: int
-    keywords: str
-    modseq: int
-    told: _Told
+_State = tuple[int, int, str, int, _Told]
+"""(UID, flags, keywords, MODSEQ, how much of it is to be told)"""
 
 
 class View:
@@ -219,7 +214,8 @@ class View:
     def silence(self, states: Iterable[FlagState], *, wholly: bool = False) -> None:
         """This session made these changes and wants to hear their MODSEQ at most (STORE .SILENT); `wholly`: nothing,
         because its responses said it all (\\Seen set by FETCH)."""
-        self._silent.update(dict.fromkeys((state[3] for state in states), _Told.NOTHING if wholly else _Told.MODSEQ))
+        modseqs = {state[3] for state in states}
+        self._silent.update(dict.fromkeys(modseqs, _Told.NOTHING if wholly else _Told.MODSEQ))
 
     def show(self, states: Iterable[FlagState]) -> None:
         """Tell these states although nothing changed (a STORE that found the flags as asked)."""
@@ -236,24 +232,32 @@ class View:
         """What the client has to be told, in pieces; the view is as the client knows it once the first was taken."""
         if not self.pending:
             return
-        added, flags, keywords = self._melt()
+        changes, self._changes, self._rows = self._changes, [], 0
+        if changes:
+            self.told = max(self.told, changes[-1].modseq)
+        added: dict[int, None] = {}
+        flags: Iterable[_State]
+        if len(changes) == 1 and isinstance(changes[0], FlagsChanged) and not self._shown:
+            flags = self._states(changes[0])  # one STORE of many messages, as they are
+        else:
+            flags = self._melt(changes, added)
+        self._shown.clear()
+        self._silent.clear()
         if renumber and self._gone:
             yield from self._expunge()
         if added:
             yield self._exists(added, shape)
-        if self._learn(keywords):
+        if self._learn(changes):
             yield response.mailbox_flags(self.keywords, not self.readonly)
-        if flags:
-            yield from self._fetches(flags, shape)
+        yield from self._fetches(flags, shape)
 
-    def _melt(self) -> tuple[dict[int, None], dict[int, _Flags], set[str]]:
-        """All that waits as one: new UIDs, flags as they are now, and keywords in use; `_gone` takes what is gone."""
-        changes, self._changes, self._rows = self._changes, [], 0
-        added: dict[int, None] = {}
-        flags: dict[int, _Flags] = {}
-        keywords: set[str] = set()
-        if changes:
-            self.told = max(self.told, changes[-1].modseq)
+    def _states(self, change: FlagsChanged) -> Iterator[_State]:
+        told = self._silent.get(change.modseq, _Told.FLAGS)
+        return ((uid, mask, words, change.modseq, told) for uid, mask, words in change.rows)
+
+    def _melt(self, changes: Iterable[MailboxChange], added: dict[int, None]) -> Iterable[_State]:
+        """Flags as they are after all that happened; `added` takes the new UIDs, `_gone` what is gone."""
+        flags: dict[int, _State] = {}
         for change in changes:
             if isinstance(change, FlagsChanged):
                 self._melt_flags(change, flags)
@@ -263,24 +267,18 @@ class View:
                 self._melt_gone(change.uids, added, flags)
             elif isinstance(change, MailboxDeleted):
                 self._melt_gone((*self.uids, *added), added, flags)
-            if isinstance(change, FlagsChanged | Added):
-                keywords.update({row[2] for row in change.rows})
         for uid, mask, words, modseq in {state[0]: state for state in self._shown}.values():
-            newer = flags.get(uid)
-            told = _Flags(mask, words, modseq, _Told.FLAGS) if newer is None else newer._replace(told=_Told.FLAGS)
-            flags[uid] = told
-        self._shown.clear()
-        self._silent.clear()
-        return added, flags, keywords
+            newer = flags.get(uid, (uid, mask, words, modseq))
+            flags[uid] = (uid, newer[1], newer[2], newer[3], _Told.FLAGS)
+        return flags.values()
 
-    def _melt_flags(self, change: FlagsChanged, flags: dict[int, _Flags]) -> None:
+    def _melt_flags(self, change: FlagsChanged, flags: dict[int, _State]) -> None:
         """A message that somebody else changed before is told as it is now, even if this change asked for silence."""
-        modseq, told = change.modseq, self._silent.get(change.modseq, _Told.FLAGS)
-        for uid, mask, words in change.rows:
-            before = flags[uid].told if uid in flags else _Told.NOTHING
-            flags[uid] = _Flags(mask, words, modseq, max(told, before))
+        for state in self._states(change):
+            before = flags.get(state[0])
+            flags[state[0]] = state if before is None else (*state[:4], max(state[4], before[4]))
 
-    def _melt_gone(self, uids: Iterable[int], added: dict[int, None], flags: dict[int, _Flags]) -> None:
+    def _melt_gone(self, uids: Iterable[int], added: dict[int, None], flags: dict[int, _State]) -> None:
         for uid in uids:
             flags.pop(uid, None)
             if uid in added:
@@ -288,8 +286,9 @@ class View:
             else:
                 self._gone.add(uid)
 
-    def _learn(self, used: set[str]) -> bool:
+    def _learn(self, changes: Iterable[MailboxChange]) -> bool:
         """Whether keywords came into use that the client was not told of."""
+        used = {row[2] for change in changes if isinstance(change, FlagsChanged | Added) for row in change.rows}
         names = {name for words in used if words for name in words.split(" ")}
         fresh = sorted(name for name in names if name.lower() not in self._known)
         if fresh:
@@ -314,11 +313,11 @@ class View:
             return b"* %d EXISTS\r\n" % len(self.uids)
         return b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(self.uids), self.recent_count())
 
-    def _fetches(self, flags: dict[int, _Flags], shape: Shape) -> Iterator[bytes]:
+    def _fetches(self, flags: Iterable[_State], shape: Shape) -> Iterator[bytes]:
         lines: list[bytes] = []
-        for uid, state in flags.items():
-            number = self.number(uid)
-            line = self._fetch(number, uid, state, shape) if number else b""
+        for state in flags:
+            number = self.number(state[0])
+            line = self._fetch(number, state, shape) if number else b""
             if line:
                 lines.append(line)
             if len(lines) >= _PIECE:
@@ -327,13 +326,14 @@ class View:
         if lines:
             yield b"".join(lines)
 
-    def _fetch(self, number: int, uid: int, state: _Flags, shape: Shape) -> bytes:
-        if state.told is not _Told.FLAGS:  # RFC 7162 §3.1.3: MODSEQ is told even when the flags are not
-            wanted = shape.condstore and state.told is _Told.MODSEQ
-            return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, state.modseq) if wanted else b""
-        flags = response.flags(state.flags, state.keywords, not shape.rev2 and self.is_recent(uid))
+    def _fetch(self, number: int, state: _State, shape: Shape) -> bytes:
+        uid, mask, words, modseq, told = state
+        if told is not _Told.FLAGS:  # RFC 7162 §3.1.3: MODSEQ is told even when the flags are not
+            wanted = shape.condstore and told is _Told.MODSEQ
+            return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, modseq) if wanted else b""
+        flags = response.flags(mask, words, not shape.rev2 and bool(self.recent) and self.is_recent(uid))
         if shape.condstore:
-            return b"* %d FETCH (UID %d MODSEQ (%d) FLAGS %b)\r\n" % (number, uid, state.modseq, flags)
+            return b"* %d FETCH (UID %d MODSEQ (%d) FLAGS %b)\r\n" % (number, uid, modseq, flags)
         return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flags)
 
     def is_recent(self, uid: int) -> bool:
