@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "quic
 
 sys.addaudithook(audit)
 guard_uvloop()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _umask() -> Iterator[None]:
+    """Holding a state directory in this process sets the umask; the next module begins with the one we came with."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
