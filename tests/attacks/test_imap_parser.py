@@ -258,6 +258,38 @@ def test_I7_sections(talk: Talk) -> None:
 # --- and the rest ---------------------------------------------------------------------------------------------------------
 
 
+def _nested(levels: int) -> bytes:
+    opened = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(levels))
+    return opened + b"\r\ndeep\r\n" + b"".join(b"--b%d--\r\n" % n for n in reversed(range(levels)))
+
+
+BOMBS = {
+    "nested": _nested(1_000),
+    "messages": b"Content-Type: message/rfc822\r\n\r\n" * 1_000 + b"Subject: in\r\n\r\ntext\r\n",
+    "parts": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 20_000 + b"--b--\r\n",
+    "addresses": b"To: " + b"a@example.org, " * 20_000 + b"b@example.org\r\n\r\nx\r\n",
+    "words": b"Subject: " + b"=?utf-8?q?x?= " * 20_000 + b"\r\n\r\nx\r\n",
+    "parameters": b"Content-Type: text/plain" + b"; a=b" * 20_000 + b"\r\n\r\nx\r\n",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
+def test_O4_O5_bombs_are_mail(room: Desk, bomb: bytes) -> None:
+    """They are kept whole, described within bounds, and every section of them is answered."""
+    talk = room.login()
+    assert talk.append(bomb).ok
+    assert talk.do("SELECT INBOX").ok
+    begun = time.process_time()
+    answer = talk.do("FETCH 1 (ENVELOPE BODYSTRUCTURE BODY PREVIEW RFC822.SIZE)")
+    assert time.process_time() - begun < 1
+    assert answer.ok
+    assert answer.one(b"RFC822.SIZE %d\\)" % len(bomb))
+    for section in ("", "HEADER.FIELDS (Subject To)", "1", ".".join(["1"] * 100), "1.1.MIME", "20000"):
+        assert talk.do(f"FETCH 1 BODY.PEEK[{section}]").ok
+    whole = talk.do("FETCH 1 BODY.PEEK[]").one(b"FETCH")
+    assert bomb in whole
+
+
 def test_O1_a_command_without_end(room: Desk) -> None:
     """Two megabytes and no line end: BAD at once, then the end."""
     talk = room.client()
