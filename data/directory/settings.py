@@ -80,6 +80,12 @@ SETTINGS: Mapping[str, Declared] = {
         "Octets a new account may hold; 0 is unlimited",
         levels=frozenset({"organisation", "department"}),
     ),
+    "web.language": Declared(
+        "auto", "Language of the pages; auto is the browser's", choices=frozenset({"auto", "en", "zh_CN"})
+    ),
+    "web.theme": Declared(
+        "system", "Colours of the pages; system is the device's", choices=frozenset({"system", "light", "dark"})
+    ),
 }
 
 _Rows = Mapping[tuple[str, int, str], tuple[Value, bool]]
