@@ -167,7 +167,7 @@ class Limits:
     message_size: int = _known(
         52_428_800, "largest message in octets, for SMTP SIZE and IMAP APPENDLIMIT", _number(65_536, 1 << 30)
     )
-    connections: int = _known(4_000, "connections at one time, all listeners together", _number(10, 1_000_000))
+    connections: int = _known(2_000, "connections at one time on one listener", _number(10, 1_000_000))
     connections_per_ip: int = _known(
         30, "connections at one time from one IPv4 address or IPv6 /64; 0 is no limit", _number(0, 1_000_000)
     )
@@ -318,7 +318,7 @@ def load(state: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] |
     """
     values: dict[str, Any] = {}
     values.update(_from_file(state / FILE_NAME))
-    values.update(_from_environment(environ))
+    values.update(from_environment(environ))
     for key, value in (overrides or {}).items():
         if value is not None:
             values[key] = _checked(key, value, "the command line")
@@ -365,7 +365,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     return {key: _checked(key, value, str(path)) for key, value in flat.items()}
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment sets, by dotted key. Raises ConfigError."""
     values: dict[str, Any] = {}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or name in RESERVED:

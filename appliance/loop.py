@@ -20,14 +20,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from appliance.log import Log
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-LoopKind = Literal["auto", "uvloop", "asyncio"]
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a busy thread may keep the interpreter when another wants it; the default 5 ms is felt by every client."""
@@ -39,10 +37,11 @@ class LoopError(RuntimeError):
     """The loop cannot be made: somebody imported a reactor first, or uvloop was demanded and is not installed."""
 
 
-def make_loop(kind: LoopKind = "auto") -> asyncio.AbstractEventLoop:
+def make_loop(kind: str = "auto") -> asyncio.AbstractEventLoop:
     """Make the process's loop (uvloop where it is installed) and install Twisted's asyncioreactor on it.
 
-    Call it once, before anything imports `twisted.internet.reactor`. Raises LoopError.
+    `kind` is "auto", "uvloop" or "asyncio". Call it once, before anything imports `twisted.internet.reactor`. Raises
+    LoopError.
     """
     if "twisted.internet.reactor" in sys.modules:
         raise LoopError("a Twisted reactor is installed already; the loop must be made first")
@@ -57,7 +56,7 @@ def make_loop(kind: LoopKind = "auto") -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _new_loop(kind: LoopKind) -> asyncio.AbstractEventLoop:
+def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
     if kind == "asyncio":
         return asyncio.new_event_loop()
     try:
@@ -78,14 +77,17 @@ def _quiet_twisted() -> None:
 
 
 def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
-    """Run the reactor until `main` has ended; its value is returned, its exception raised."""
+    """Run the reactor until `main` has ended; its value is returned, its exception raised.
+
+    Tasks that are left are cancelled and get a second to end, as asyncio.run would do.
+    """
     from twisted.internet import reactor as module
 
     reactor: Any = module
     outcome: list[asyncio.Task[T]] = []
 
     def begin() -> None:
-        task = loop.create_task(main, name="main")
+        task = loop.create_task(_then_tidy(main), name="main")
         outcome.append(task)
         task.add_done_callback(lambda _: reactor.stop())
 
@@ -94,6 +96,17 @@ def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
     if not outcome or not outcome[0].done():
         raise LoopError("the loop ended before its work did")
     return outcome[0].result()
+
+
+async def _then_tidy(main: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await main
+    finally:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=1)
 
 
 class Landing:

@@ -44,7 +44,6 @@ class Metrics:
             "mailstead_login_seconds", "Time a sign-in took", registry=self.registry, buckets=_LOGIN_BUCKETS
         )
         self._dns = self._counter("dns_answers", "DNS answers by kind", "kind")
-        self._octets = self._counter("octets", "Octets of messages taken in and given out", "direction")
 
     def _gauges(self) -> None:
         self._open = Gauge("mailstead_connections_open", "Connections open", ["listener"], registry=self.registry)
@@ -83,10 +82,6 @@ class Metrics:
     def dns(self, kind: str) -> None:
         """A DNS question was answered: found, nodata, nosuchname or temporary."""
         self._dns.labels(kind).inc()
-
-    def octets(self, direction: str, count: int) -> None:
-        """Octets of messages went `in` or `out`."""
-        self._octets.labels(direction).inc(count)
 
     def lag(self, seconds: float) -> None:
         """The loop was so late; appliance.loop.LagProbe calls this."""

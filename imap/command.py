@@ -140,7 +140,8 @@ class Item(Enum):
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """LIST and LSUB (RFC 9051 §6.3.9). `select` and `returns` hold option names in capitals."""
+    """LIST and LSUB (RFC 9051 §6.3.9). `select` and `returns` hold option names in capitals; the reference and the
+    patterns are in the form of the wire."""
 
     reference: str
     patterns: tuple[str, ...]

@@ -129,6 +129,11 @@ class Dialogue:
         return self._task is not None
 
     @property
+    def waiting(self) -> bool:
+        """Whether that command waits for its client to say more."""
+        return self._more is not None
+
+    @property
     def logged_in(self) -> bool:
         """Whether somebody is."""
         return self.session.state in (State.AUTHENTICATED, State.SELECTED)
@@ -435,7 +440,7 @@ class Dialogue:
         if outcome.after is After.IDLE:
             self._begin_idle(call)
             return
-        text = outcome.text or f"{name.decode('ascii').capitalize()} completed"
+        text = outcome.text or f"{name.decode('ascii')} completed"
         call.send(response.tagged(call.tag, b"OK", text, outcome.code))
         call.flush()
         if name in (b"LOGIN", b"AUTHENTICATE"):

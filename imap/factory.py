@@ -147,6 +147,8 @@ class ImapService:
     async def start(self) -> None:
         """Accept on every socket."""
         tls = self.factory.tls() if self._implicit else None
+        for host, port in (sock.getsockname()[:2] for sock in self._sockets):
+            self.factory.parts.log.info("listen", listener=self.name, host=host, port=port)
         self._ports = [adopt(sock, self.factory, tls) for sock in self._sockets]
         self._look()
 

@@ -10,15 +10,21 @@ May not: read the database, or keep a thread or a task for anybody.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 
 from data.ids import MailboxId
-from data.store.changes import Added, Change, ChangeBus, QueueChanged, Subscribed
+from data.store.changes import Added, Change, ChangeBus, Expunged, FlagsChanged, QueueChanged, Subscribed
+from data.store.messages import Known
 from imap.view import View
 
 MAX_COMMITS = 20_000
 MAX_OPENING = 20_000
+MAX_MIRRORS = 500
+MAX_MIRRORED = 4_000_000
+"""Mailboxes, and UIDs in them, that are remembered for the next SELECT: 16 MB at most."""
 
 Soon = Callable[[Callable[[], None]], object]
 """`loop.call_soon_threadsafe`, or what stands in for it."""
@@ -34,6 +40,47 @@ class Opening:
         self.lost = False
 
 
+class Mirror:
+    """The UIDs of a mailbox that was selected not long ago, kept up by its changes: the next SELECT reads none.
+
+    The loop's thread writes, workers read: `modseq` is 0 while a change is being applied.
+    """
+
+    __slots__ = ("modseq", "uids")
+
+    def __init__(self, uids: array[int], modseq: int) -> None:
+        self.uids = uids
+        self.modseq = modseq
+
+    def apply(self, change: Added | Expunged | FlagsChanged) -> None:
+        """One committed change."""
+        modseq = self.modseq
+        if change.modseq <= modseq:
+            return
+        self.modseq = 0
+        if isinstance(change, Added):
+            self.uids.extend([row[0] for row in change.rows])
+        elif isinstance(change, Expunged):
+            self._expunge(change.uids)
+        self.modseq = change.modseq
+
+    def _expunge(self, uids: Sequence[int]) -> None:
+        if len(uids) > 16:
+            gone = frozenset(uids)
+            self.uids = array("I", [uid for uid in self.uids if uid not in gone])
+            return
+        for uid in uids:
+            at = bisect_left(self.uids, uid)
+            if at < len(self.uids) and self.uids[at] == uid:
+                del self.uids[at]
+
+    def copy(self) -> Known | None:
+        """(HIGHESTMODSEQ, UIDs), or None when a change is just being applied. From any thread."""
+        before = self.modseq
+        uids = array("I", self.uids)
+        return (before, uids) if before and before == self.modseq else None
+
+
 class Hub:
     """Routes committed changes to the sessions that look at their mailbox."""
 
@@ -44,6 +91,7 @@ class Hub:
         self._views: dict[MailboxId, list[View]] = {}
         self._openings: set[Opening] = set()
         self._claimed: dict[MailboxId, int] = {}
+        self._mirrors: OrderedDict[MailboxId, Mirror] = OrderedDict()
         self._leave = bus.subscribe(self._enqueue)
 
     def close(self) -> None:
@@ -86,6 +134,9 @@ class Hub:
                 opening.lost = True
         if isinstance(change, QueueChanged | Subscribed):
             return
+        mirror = self._mirrors.get(change.mailbox)
+        if mirror is not None and isinstance(change, Added | Expunged | FlagsChanged):
+            mirror.apply(change)
         views = self._views.get(change.mailbox)
         if not views:
             return
@@ -102,6 +153,7 @@ class Hub:
         return next((view for view in views if not view.readonly and not view.rev2), None)
 
     def _lose_all(self) -> None:
+        self._mirrors.clear()
         for opening in self._openings:
             opening.lost = True
         for views in self._views.values():
@@ -126,12 +178,34 @@ class Hub:
         """The snapshot is there: note what came after it, and go on listening to this mailbox alone."""
         self.catch_up()
         self._openings.discard(opening)
+        mirror = None if opening.lost else self._mirror(view)
         for change in opening.changes:
             if not isinstance(change, QueueChanged | Subscribed) and change.mailbox == view.mailbox:
                 view.note(change)
+                if mirror is not None and isinstance(change, Added | Expunged | FlagsChanged):
+                    mirror.apply(change)
         if opening.lost:
             view.lose()
         self._views.setdefault(view.mailbox, []).append(view)
+
+    def _mirror(self, view: View) -> Mirror | None:
+        """The mirror of a mailbox that was just opened, as the snapshot says it is; None when one was there and fits."""
+        found = self._mirrors.get(view.mailbox)
+        if found is not None and found.modseq >= view.modseq:
+            self._mirrors.move_to_end(view.mailbox)
+            return None
+        made = self._mirrors[view.mailbox] = Mirror(array("I", view.uids), view.modseq)
+        self._mirrors.move_to_end(view.mailbox)
+        total = sum(len(mirror.uids) for mirror in self._mirrors.values())
+        while len(self._mirrors) > MAX_MIRRORS or total > MAX_MIRRORED:
+            _, oldest = self._mirrors.popitem(last=False)
+            total -= len(oldest.uids)
+        return made
+
+    def known(self, mailbox: MailboxId) -> Known | None:
+        """The UIDs of a mailbox at its HIGHESTMODSEQ, where they are remembered. From any thread."""
+        mirror = self._mirrors.get(mailbox)
+        return None if mirror is None else mirror.copy()
 
     def leave(self, view: View) -> None:
         """The mailbox is not selected any more."""

@@ -9,7 +9,8 @@ looks at the clock for all of them.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import typing
+from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -19,12 +20,36 @@ from zope.interface import implementer
 from appliance.net.sockets import normal_peer
 from imap.actions.call import Gone
 from imap.dispatch import Dialogue
-
-if TYPE_CHECKING:
-    from imap.factory import ImapFactory
+from imap.session import Rules
 
 LINGER = 10.0
 """Seconds that a client gets to read the end of a conversation and to close its side."""
+
+
+class Owner(typing.Protocol):
+    """imap.factory.ImapFactory, as a connection needs it."""
+
+    rules: Rules
+
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        ...
+
+    def tls(self) -> Any:
+        """The certificate of this moment."""
+        ...
+
+    def joined(self, connection: ImapProtocol) -> Dialogue | None:
+        """Let it in, or turn it away with BYE."""
+        ...
+
+    def left(self, connection: ImapProtocol) -> None:
+        """A connection is gone."""
+        ...
+
+    def timed_out(self, connection: ImapProtocol, why: str) -> None:
+        """Note it."""
+        ...
 
 
 @implementer(IPushProducer)
@@ -33,7 +58,7 @@ class ImapProtocol(Protocol):
 
     __slots__ = ("_gone", "_leaving", "_room", "_stalled", "born", "dialogue", "heard", "network", "owner", "peer")
 
-    def __init__(self, owner: ImapFactory, peer: str, network: str) -> None:
+    def __init__(self, owner: Owner, peer: str, network: str) -> None:
         self.owner = owner
         self.peer = peer
         self.network = network

@@ -46,12 +46,12 @@ class Rules:
     bad_commands: int = 20
 
 
-_ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"IDLE")
-_LATER = (
-    b"NAMESPACE", b"UIDPLUS", b"UNSELECT", b"MOVE", b"CHILDREN", b"SPECIAL-USE", b"CREATE-SPECIAL-USE",
-    b"LIST-EXTENDED", b"LIST-STATUS", b"ESEARCH", b"SEARCHRES", b"WITHIN", b"CONDSTORE", b"STATUS=SIZE", b"OBJECTID",
-    b"SAVEDATE", b"PREVIEW",
+_CAPABILITIES = (
+    b"IMAP4rev1", b"IMAP4rev2", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"IDLE", b"NAMESPACE", b"UIDPLUS",
+    b"UNSELECT", b"MOVE", b"CHILDREN", b"SPECIAL-USE", b"CREATE-SPECIAL-USE", b"LIST-EXTENDED", b"LIST-STATUS",
+    b"ESEARCH", b"SEARCHRES", b"WITHIN", b"CONDSTORE", b"STATUS=SIZE", b"OBJECTID", b"SAVEDATE", b"PREVIEW",
 )  # fmt: skip
+"""What works after login; told before it too, since many clients ask once only (RFC 9051 §6.1.1)."""
 
 
 class Session:
@@ -84,11 +84,12 @@ class Session:
 
     def capabilities(self) -> tuple[bytes, ...]:
         """What works now."""
+        known = (*_CAPABILITIES, b"APPENDLIMIT=%d" % self.rules.message_size)
         if self.state is not State.NOT_AUTHENTICATED:
-            return (*_ALWAYS, *_LATER, b"APPENDLIMIT=%d" % self.rules.message_size)
+            return known
         tls = (b"STARTTLS",) if self.may_starttls else ()
         login = (b"AUTH=PLAIN", b"AUTH=LOGIN") if self.may_login else (b"LOGINDISABLED",)
-        return (*_ALWAYS, *tls, *login)
+        return (*known, *tls, *login)
 
     @property
     def shape(self) -> Shape:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import IntEnum
 from typing import NamedTuple
 
 from data.ids import AccountId, MailboxId
@@ -40,13 +41,21 @@ class Shape(NamedTuple):
     rev2: bool = False
 
 
+class _Told(IntEnum):
+    """How much of a change of flags its client wants to hear."""
+
+    NOTHING = 0
+    MODSEQ = 1
+    FLAGS = 2
+
+
 class _Flags(NamedTuple):
-    """Flags as they are now; not `loud`: the session that changed them asked not to be told."""
+    """Flags as they are now, and how much of them is to be told."""
 
     flags: int
     keywords: str
     modseq: int
-    loud: bool
+    told: _Told
 
 
 class View:
@@ -104,7 +113,7 @@ class View:
         self._changes: list[MailboxChange] = []
         self._rows = 0
         self._shown: list[FlagState] = []
-        self._silent: set[int] = set()
+        self._silent: dict[int, _Told] = {}
         self._gone: set[int] = set()
 
     def __len__(self) -> int:
@@ -206,9 +215,10 @@ class View:
             self._changes.append(Added(self.account, self.mailbox, modseq, added))
         self.show(states)
 
-    def silence(self, states: Iterable[FlagState]) -> None:
-        """This session made these changes and wants to hear their MODSEQ at most (STORE .SILENT, implicit \\Seen)."""
-        self._silent.update(state[3] for state in states)
+    def silence(self, states: Iterable[FlagState], *, wholly: bool = False) -> None:
+        """This session made these changes and wants to hear their MODSEQ at most (STORE .SILENT); `wholly`: nothing,
+        because its responses said it all (\\Seen set by FETCH)."""
+        self._silent.update(dict.fromkeys((state[3] for state in states), _Told.NOTHING if wholly else _Told.MODSEQ))
 
     def show(self, states: Iterable[FlagState]) -> None:
         """Tell these states although nothing changed (a STORE that found the flags as asked)."""
@@ -255,16 +265,17 @@ class View:
             if isinstance(change, FlagsChanged | Added):
                 keywords.update({row[2] for row in change.rows})
         for uid, mask, words, modseq in self._shown:
-            flags.setdefault(uid, _Flags(mask, words, modseq, True))
+            flags.setdefault(uid, _Flags(mask, words, modseq, _Told.FLAGS))
         self._shown.clear()
         self._silent.clear()
         return added, flags, keywords
 
     def _melt_flags(self, change: FlagsChanged, flags: dict[int, _Flags]) -> None:
         """A message that somebody else changed before is told as it is now, even if this change asked for silence."""
-        modseq, loud = change.modseq, change.modseq not in self._silent
+        modseq, told = change.modseq, self._silent.get(change.modseq, _Told.FLAGS)
         for uid, mask, words in change.rows:
-            flags[uid] = _Flags(mask, words, modseq, loud or (uid in flags and flags[uid].loud))
+            before = flags[uid].told if uid in flags else _Told.NOTHING
+            flags[uid] = _Flags(mask, words, modseq, max(told, before))
 
     def _melt_gone(self, uids: Iterable[int], added: dict[int, None], flags: dict[int, _Flags]) -> None:
         for uid in uids:
@@ -314,8 +325,9 @@ class View:
             yield b"".join(lines)
 
     def _fetch(self, number: int, uid: int, state: _Flags, shape: Shape) -> bytes:
-        if not state.loud:  # RFC 7162 §3.1.3: MODSEQ is told even when the flags are not
-            return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, state.modseq) if shape.condstore else b""
+        if state.told is not _Told.FLAGS:  # RFC 7162 §3.1.3: MODSEQ is told even when the flags are not
+            wanted = shape.condstore and state.told is _Told.MODSEQ
+            return b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, state.modseq) if wanted else b""
         flags = response.flags(state.flags, state.keywords, not shape.rev2 and self.is_recent(uid))
         if shape.condstore:
             return b"* %d FETCH (UID %d MODSEQ (%d) FLAGS %b)\r\n" % (number, uid, state.modseq, flags)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.log import new_id
 from data.directory.facts import Where
 from data.principal import Principal
 from data.store.intake import Prepared
@@ -39,7 +38,7 @@ class Msa:
         if session.principal is None:
             protected = session.tls is not None or self._plaintext(session.peer.host)
             raise Refused(reply.SIGN_IN_FIRST if protected else reply.STARTTLS_FIRST, "auth.missing")
-        envelope = stages.begin(new_id(), path, parameters)
+        envelope = stages.begin(session.trail(), path, parameters)
         self._door.require_sender(session.principal, envelope.return_path)
         return envelope
 

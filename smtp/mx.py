@@ -1,7 +1,8 @@
 """The MX (RFC 5321 §2.3.10): mail from anybody, for our own people alone.
 
 Promises: a recipient leads to an account of ours (or through an alias of ours elsewhere), or it is refused at RCPT,
-whoever asks and from wherever: there is no trusted network. Quota and disk are looked at before the message comes. The
+whoever asks and from wherever: there is no trusted network. A stranger's NOTIFY is handed on with a forward and answered
+by no report of ours, so that a forged sender is never written to. Quota and disk are looked at before the message comes. The
 message is delivered in one transaction, and the answer follows its commit. Nothing but trace is added. May not: sign
 anybody in, or send a message back once it was taken.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.log import new_id
 from appliance.maillog import Event
 from data.disk.db import Tx
 from data.store.intake import Prepared
@@ -40,7 +40,7 @@ class Mx:
 
     def mail(self, session: Session, path: Path, parameters: MailParameters) -> Envelope:
         """Any sender will do, also one of ours: what it is worth is judged later, not here."""
-        return stages.begin(new_id(), path, parameters)
+        return stages.begin(session.trail(), path, parameters)
 
     async def rcpt(self, session: Session, envelope: Envelope, path: Path, parameters: RcptParameters) -> None:
         """Ours, with room; or Refused."""

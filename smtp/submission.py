@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 from appliance.log import new_id
 from appliance.maillog import Event
-from data.directory.facts import Resolution, Where
+from data.directory.facts import Where
 from data.disk.db import Tx
 from data.ids import ItemId, Millis
 from data.principal import Principal
 from data.reason import Reason
-from data.spool.envelope import AT_ONCE, NewItem, NewRecipient
+from data.spool.envelope import AT_ONCE, NewItem, NewRecipient, wants
 from data.store.intake import Prepared
 from smtp import reply
 from smtp.delivery.deliver import Letter, deliver_in, original_recipient
@@ -176,8 +176,9 @@ class Submission:
         if before is not None:
             return Submitted(before, request.trail, again=True)
         due = request.hold is None and request.not_before <= tx.now
+        at_once = [one for one in recipients if due and _is_ours(one) and not wants(one.notify, "SUCCESS")]
         letter = self._letter(tx, request, recipients, prepared)
-        item = spool.put_in(tx, self._item(tx, request, letter, _rows(recipients, due=due)))
+        item = spool.put_in(tx, self._item(tx, request, letter, _rows(recipients, at_once)))
         self._parts.delivery.story.record_in(
             tx,
             organisation=principal.organisation,
@@ -187,9 +188,8 @@ class Submission:
             sender=request.return_path,
             recipient=recipients[0].text if len(recipients) == 1 else "",
         )
-        if due:
-            targets = [target for one in recipients for target in one.resolution.deliveries]
-            deliver_in(tx, self._parts.delivery, letter, targets)
+        targets = [target for one in at_once for target in one.resolution.deliveries]
+        deliver_in(tx, self._parts.delivery, letter, targets)
         return Submitted(item, request.trail)
 
     def _letter(self, tx: Tx, request: SubmitRequest, recipients: list[Recipient], prepared: Prepared) -> Letter:
@@ -239,15 +239,19 @@ class Submission:
         )
 
 
-def _rows(recipients: list[Recipient], *, due: bool) -> tuple[NewRecipient, ...]:
-    """The spool's recipients: ours are done with this transaction when they are due, with their forwards in their place."""
+def _is_ours(one: Recipient) -> bool:
+    return one.resolution.status is not Where.REMOTE
+
+
+def _rows(recipients: list[Recipient], at_once: list[Recipient]) -> tuple[NewRecipient, ...]:
+    """The spool's recipients. Those `at_once` are done with this transaction, with their forwards in their place; the
+    queue takes care of the others, also of those of ours whose sender wants to hear of success (RFC 3461 §5.2.3)."""
     rows: dict[str, NewRecipient] = {}
     for one in recipients:
-        resolution: Resolution = one.resolution
-        now = due and resolution.status is not Where.REMOTE
-        if not now or resolution.deliveries:
+        now = one in at_once
+        if not now or one.resolution.deliveries:
             rows.setdefault(one.text, NewRecipient(one.text, one.orcpt, one.notify, delivered=now))
-        for address in resolution.forwards if now else ():
+        for address in one.resolution.forwards if now else ():
             rows.setdefault(address, NewRecipient(address, one.orcpt or original_recipient(one), one.notify))
     return tuple(rows.values())
 

@@ -89,14 +89,22 @@ class House:
         route_all: str | None = None,
         key_file: Path | None = None,
         env: Mapping[str, str] | None = None,
+        prepared: bool = False,
     ) -> None:
-        """Prepare by `init`; nothing is served yet. `env` holds MAILSTEAD_... variables (and others) for every run."""
+        """Prepare by `init`, unless the state is `prepared` already; nothing is served yet.
+
+        `env` holds MAILSTEAD_... variables (and others) for every run.
+        """
         self.state, self.domain, self.profile = state, domain, profile
         self.base, self._guard = free_base()
         self.env = dict(env or {})
+        if prepared:
+            self.env["MAILSTEAD_BASE_PORT"] = str(self.base)
         self.process: subprocess.Popen[str] | None = None
         self.stderr = state.with_name(state.name + ".log")
         self.ready_after = 0.0
+        if prepared:
+            return
         options = {"--dns": dns, "--route-all": route_all, "--key-file": key_file}
         given = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
         names = ["--domain", domain, "--hostname", f"mail.{domain}", "--profile", profile]
@@ -222,6 +230,15 @@ class House:
         """Everything the server has written to standard error."""
         return self.stderr.read_text("utf-8", "replace") if self.stderr.exists() else ""
 
+    def await_log(self, text: str, seconds: float = 15.0) -> str:
+        """Wait until the log holds `text` (it is written by a thread of its own, a little later); the whole log."""
+        end = time.monotonic() + seconds
+        while text not in (log := self.log()):
+            if time.monotonic() > end:
+                raise HouseError(f"{text!r} did not come into the log\n{log[-4000:]}")
+            time.sleep(0.02)
+        return log
+
     def trouble(self) -> list[str]:
         """Lines of the log that no test should cause."""
         return [line for line in self.log().splitlines() if any(word in line for word in TROUBLE)]
@@ -266,14 +283,22 @@ class House:
     def submission(self, user: str, password: str = PASSWORD, timeout: float = 15.0) -> smtplib.SMTP:
         """A client that is signed in on the submission port, over STARTTLS."""
         client = smtplib.SMTP("localhost", self.submission_port, local_hostname="client.example.org", timeout=timeout)
-        client.starttls(context=self.tls())
-        client.login(user, password)
+        try:
+            client.starttls(context=self.tls())
+            client.login(user, password)
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def imap(self, user: str, password: str = PASSWORD, timeout: float = 15.0) -> imaplib.IMAP4:
         """A client that is signed in over TLS."""
         client = imaplib.IMAP4_SSL("localhost", self.imaps_port, ssl_context=self.tls(), timeout=timeout)
-        client.login(user, password)
+        try:
+            client.login(user, password)
+        except BaseException:
+            client.shutdown()
+            raise
         return client
 
     def deliver(self, message: str | bytes, *recipients: str, sender: str = "someone@example.org") -> None:

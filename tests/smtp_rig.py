@@ -197,8 +197,9 @@ def rig(
     outflow: int = 1000,
     prepare: Callable[[Ground], None] | None = None,
     uvloop: bool = True,
+    full: bool = False,
 ) -> Iterator[Rig]:
-    """Listeners on free ports over a fresh state directory; ann is an administrator."""
+    """Listeners on free ports over a fresh state directory; ann is an administrator. `full`: the disk has no room."""
     initialise(path / "state", Choices("example.test", "Example", {"hostname": HOSTNAME, "dns": "off"}), SystemClock())
     held = ground_floor.hold(path / "state")
     ground = ground_floor.open_ground(held, ground_floor.load_config(path / "state"), SystemClock())
@@ -208,7 +209,7 @@ def rig(
             people.add_account(ground, f"{name}@example.test", password=PASSWORD, role=role, actor="test")
         if prepare is not None:
             prepare(ground)
-        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop) as one:
+        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full) as one:
             yield one
     finally:
         ground.close()
@@ -223,7 +224,7 @@ def new_loop(uvloop: bool) -> asyncio.AbstractEventLoop:
 
 
 @contextmanager
-def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool) -> Iterator[Rig]:
+def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool) -> Iterator[Rig]:
     loop = new_loop(uvloop)
     thread = threading.Thread(target=loop.run_forever, name="rig")
     thread.start()
@@ -240,7 +241,7 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
             db=ground.db,
             delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
             workers=workers,
-            space=Space(ground.state, limits.disk_floor, ground.clock),
+            space=Space(ground.state, 1 << 60 if full else limits.disk_floor, ground.clock, share=1 if full else 20),
             clock=ground.clock,
             maillog=maillog,
         )

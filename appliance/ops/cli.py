@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     _add_people(commands)
     _add_addresses(commands)
     _add_queue(commands)
+    _add_settings(commands)
     _add_store(commands)
     return top
 
@@ -154,6 +155,29 @@ def _add_queue(commands: Any) -> None:
         leaf.set_defaults(collect=_named("item"))
 
 
+def _add_settings(commands: Any) -> None:
+    setting = _group(commands, "setting", "what is set while the server runs")
+    show = _leaf(setting, "list", "setting.list", shown.settings, "every setting, its value and its meaning")
+    put = _leaf(setting, "set", "setting.set", shown.quiet, "give one a value")
+    put.add_argument("name")
+    put.add_argument("value", help="text, a number, or on and off; - reads it from standard input")
+    put.add_argument("--lock", action="store_true", help="nobody below may have another")
+    clear = _leaf(setting, "clear", "setting.clear", shown.quiet, "back to the wider value or the default")
+    clear.add_argument("name")
+    for leaf in (show, put, clear):
+        leaf.add_argument("--account", help="of this account, not of the organisation")
+    show.set_defaults(collect=_named("account"))
+    put.set_defaults(
+        collect=lambda a: {
+            "name": a.name,
+            "value": sys.stdin.read(1 << 18) if a.value == "-" else a.value,
+            "lock": a.lock,
+            "account": a.account,
+        }
+    )
+    clear.set_defaults(collect=_named("name", "account"))
+
+
 def _add_store(commands: Any) -> None:
     take = _leaf(commands, "import-maildir", "import-maildir", shown.imported, "take mail over from a Maildir")
     take.add_argument("account")
@@ -162,6 +186,7 @@ def _add_store(commands: Any) -> None:
     take.set_defaults(
         collect=lambda a: {"account": a.account, "path": str(Path(a.path).absolute()), "mailbox": a.mailbox}
     )
+    _leaf(commands, "metrics", "metrics", shown.text, "counters and gauges of the running server")
     _leaf(commands, "verify", "verify", shown.findings, "prove that rows, blobs and counters agree")
 
 

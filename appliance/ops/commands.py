@@ -15,7 +15,8 @@ from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
 from data.directory.dkim import DkimKeys
 from data.directory.facts import Account, Status
-from data.errors import Invalid
+from data.directory.settings import SETTINGS, Value
+from data.errors import Invalid, NotFound, Unavailable
 from data.principal import Role
 from data.store.repair import Repair
 
@@ -135,6 +136,47 @@ def _alias_delete(ground: Ground, args: Result, tell: Tell, actor: str) -> Resul
     return {}
 
 
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def _setting_list(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    scope = people.scope_of(ground, args.get("account"))
+    found = [
+        {"name": name, "value": ground.settings.setting(scope, name), "doc": declared.doc}
+        for name, declared in SETTINGS.items()
+        if scope.level in declared.levels
+    ]
+    return {"settings": found}
+
+
+def _setting_set(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    value = typed(args["name"], args["value"])
+    locked = bool(args.get("lock"))
+    people.change_setting(ground, args["name"], value, actor, address=args.get("account"), locked=locked)
+    return {}
+
+
+def _setting_clear(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    people.change_setting(ground, args["name"], None, actor, address=args.get("account"))
+    return {}
+
+
+def typed(name: str, text: str) -> Value:
+    """What was typed, as the setting's type. Raises NotFound, Invalid."""
+    declared = SETTINGS.get(name)
+    if declared is None:
+        raise NotFound(name, public="There is no such setting")
+    if isinstance(declared.default, bool):
+        if text not in {"on", "off"}:
+            raise Invalid(text, public="on or off is needed")
+        return text == "on"
+    if isinstance(declared.default, int):
+        if not text.isascii() or not text.isdigit():
+            raise Invalid(text, public="A number is needed")
+        return int(text)
+    return text
+
+
 # --- the store as a whole -------------------------------------------------------------------------------------------
 
 
@@ -172,6 +214,11 @@ def _verify(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
     return {"findings": findings}
 
 
+def _metrics(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    """A running server answers this itself; here there is nothing to count."""
+    raise Unavailable("metrics without a server", public="No server is running here")
+
+
 def _version(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
     return {"version": VERSION}
 
@@ -189,8 +236,12 @@ COMMANDS: Mapping[str, Command] = {
     "alias.add": _alias_add,
     "alias.list": _alias_list,
     "alias.delete": _alias_delete,
+    "setting.list": _setting_list,
+    "setting.set": _setting_set,
+    "setting.clear": _setting_clear,
     "import-maildir": _import_maildir,
     "verify": _verify,
+    "metrics": _metrics,
     "version": _version,
     **queue.COMMANDS,
 }

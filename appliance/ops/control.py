@@ -151,8 +151,13 @@ class _Progress:
 
     async def watch(self) -> None:
         """Notice that the other side has hung up: it sends nothing after its request."""
-        await self._reader.read(1)
-        self._gone = True
+        try:
+            await self._reader.read(1)
+        except OSError:
+            return
+        finally:
+            # also when the watch itself is ended: the command is over, or the server is
+            self._gone = True
 
     def tell(self, done: int, total: int) -> None:
         """Called on the command's thread."""

@@ -87,7 +87,8 @@ def refuse_second(state: Path) -> None:
 def _checked(values: Mapping[str, Any]) -> Config:
     try:
         configuration.render(values)
-        return configuration.build(values)
+        # the environment goes before the file, as it will when the server starts
+        return configuration.build({**values, **configuration.from_environment(os.environ)})
     except ConfigError as error:
         raise OperatorError(str(error), USAGE) from None
 

@@ -13,7 +13,7 @@ from appliance.ops.state import Ground
 from data.directory import dkim
 from data.directory.credentials import hash_password
 from data.directory.facts import Account, AliasKind, Status
-from data.directory.settings import Scope
+from data.directory.settings import Scope, Value
 from data.disk.db import Tx
 from data.ids import AccountId
 from data.principal import Role
@@ -28,12 +28,13 @@ def add_account(
     """A new account with INBOX, Drafts, Sent, Junk, Trash and Archive. Raises Invalid, Conflict, NotFound."""
     verifier = hash_password(password)
     organisation = ground.directory.organisation()
-    quota = ground.settings.setting(Scope.organisation(organisation.id), "account.quota")
-    language = ground.settings.setting(Scope.organisation(organisation.id), "account.language")
+    everybody = Scope.organisation(organisation.id)
+    quota = ground.settings.number(everybody, "account.quota")
+    language = ground.settings.text(everybody, "account.language")
 
     def op(tx: Tx) -> AccountId:
         account = ground.directory.add_account_in(
-            tx, address, name=name, role=role, password_verifier=verifier, quota=int(quota), language=str(language)
+            tx, address, name=name, role=role, password_verifier=verifier, quota=quota, language=language
         )
         ground.store.mailboxes.create_defaults_in(tx, account)
         _record(ground, tx, actor, "account.add", address, role=role.value)
@@ -116,6 +117,30 @@ def set_catch_all(ground: Ground, domain: str, address: str | None, actor: str) 
         _record(ground, tx, actor, "domain.catch-all", domain, address=address or "")
 
     _write(ground, op)
+
+
+def change_setting(
+    ground: Ground, name: str, value: Value | None, actor: str, *, address: str | None = None, locked: bool = False
+) -> None:
+    """Set a setting of the organisation, or of the account at `address`; None lets the wider value or default hold."""
+    scope = scope_of(ground, address)
+
+    def op(tx: Tx) -> None:
+        if value is None:
+            ground.settings.clear_in(tx, scope, name)
+        else:
+            ground.settings.set_in(tx, scope, name, value, locked=locked)
+        told = "" if value is None else str(value)
+        _record(ground, tx, actor, "setting", f"{scope.level} {scope.id} {name}", value=told, locked=int(locked))
+
+    ground.db.write(op)
+
+
+def scope_of(ground: Ground, address: str | None) -> Scope:
+    """The account's scope, or the organisation's."""
+    if address:
+        return Scope.account(ground.directory.account(address).id)
+    return Scope.organisation(ground.directory.organisation().id)
 
 
 def note(ground: Ground, actor: str, action: str, object: str, **detail: str | int) -> None:

@@ -8,19 +8,43 @@ output once every listener answers. May not: know a face; the composition root h
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable
+import contextlib
+import ctypes
+import resource
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields
+from typing import Any
 
+from appliance.config import Config
 from appliance.lifecycle import Signals, Supervisor
-from appliance.log import Log, flush_and_exit
+from appliance.log import Log, flush_and_exit, setup
 from appliance.loop import Workers
+from appliance.net.tls import Certificates
 from appliance.ops.errors import FAILED, OperatorError
-from appliance.ops.state import Ground, database_of
+from appliance.ops.state import Ground, database_of, load_config
+from appliance.statedir import raise_open_files
 from data.disk.schema import quick_check
 
 CHECK_SECONDS = 0.5
 """How long the check of the database's structure may hold the start up; `verify` looks at everything."""
 SWEEP_SECONDS = 600.0
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
+
+def prepare_process(config: Config) -> None:
+    """As many open files as the system gives, and no core dump: memory holds keys (RELIABILITY N16)."""
+    raise_open_files(config.limits.open_files)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Have the C library return large blocks: an argon2 hash takes 19 MiB, which each thread would keep for good."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc has it, others need it not
+        mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+        mallopt(_M_ARENA_MAX, 4)
 
 
 def recover(ground: Ground, log: Log) -> None:
@@ -57,10 +81,39 @@ async def attend(supervisor: Supervisor, log: Log, reload: Callable[[], Awaitabl
     signals.install()
     try:
         await supervisor.start()
-        print("ready", flush=True)
+        with contextlib.suppress(OSError):  # nobody needs to listen to us
+            print("ready", flush=True)
         log.info("ready")
         await signals.stopped()
         await supervisor.finish()
     finally:
+        await supervisor.stop()
         log.info("stopped")
-        sys.stdout.flush()
+
+
+class Reload:
+    """What HUP does: the certificate and the configuration are read again; only the log's level changes at once."""
+
+    def __init__(self, ground: Ground, given: Mapping[str, Any], certificates: Certificates, log: Log) -> None:
+        self._ground, self._given, self._certificates, self._log = ground, given, certificates, log
+        self._level = ground.config.log_level
+
+    def __call__(self) -> None:
+        """Blocks on files. A broken file is logged, and what was read before stays."""
+        self._certificates.reload(force=True)
+        try:
+            fresh = load_config(self._ground.state, self._given)
+        except OperatorError as error:
+            self._log.error("config", why=error.line)
+            return
+        if fresh.log_level != self._level:
+            self._level = fresh.log_level
+            setup(fresh.log_level)
+        later = [name for name in changed(self._ground.config, fresh) if name != "log_level"]
+        if later:
+            self._log.warning("config", changed=later, needs="a restart")
+
+
+def changed(before: Config, after: Config) -> list[str]:
+    """The fields in which two configurations differ."""
+    return [one.name for one in fields(before) if getattr(before, one.name) != getattr(after, one.name)]

@@ -21,6 +21,12 @@ def quiet(result: Result) -> int:
     return 0
 
 
+def text(result: Result) -> int:
+    """What comes as text."""
+    print(result["text"], end="")
+    return 0
+
+
 def accounts(result: Result) -> int:
     """One account a line."""
     rows = [
@@ -55,6 +61,20 @@ def aliases(result: Result) -> int:
         (a["address"], a["kind"], "yes" if a["send_as"] else "no", ", ".join(a["targets"])) for a in result["aliases"]
     ]
     table(("address", "kind", "send as", "leads to"), rows)
+    return 0
+
+
+def settings(result: Result) -> int:
+    """One setting a paragraph."""
+    for one in result["settings"]:
+        value = one["value"]
+        if isinstance(value, bool):
+            value = "on" if value else "off"
+        lines = str(value).splitlines() or [""]
+        print(f"{one['name']} = {printable(lines[0])}")
+        for line in lines[1:]:
+            print(f"    {printable(line)}")
+        print(f"    # {one['doc']}")
     return 0
 
 

@@ -8,6 +8,7 @@ what must be known before the database is open (that is in the TOML file).
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from data.ids import AccountId, OrganisationId
 
 Value = str | int | bool
 Level = Literal["organisation", "department", "account"]
+_ROUTE = r"(\*|\.?[a-z0-9.-]+)[ \t]+(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}"
+_ROUTES = rf"([ \t]*({_ROUTE})?[ \t]*(#[^\n]*)?(\n|\Z))*"
 _ORDER: tuple[Level, ...] = ("organisation", "department", "account")
 
 
@@ -58,6 +61,7 @@ class Declared:
     least: int = 0
     most: int = 2**53
     choices: frozenset[str] = frozenset()
+    pattern: str = ""
     levels: frozenset[Level] = frozenset(_ORDER)
 
     def check(self, value: Value) -> Value:
@@ -68,6 +72,8 @@ class Declared:
             raise Invalid(f"{value}", public=f"A number from {self.least} to {self.most} is needed")
         if self.choices and value not in self.choices:
             raise Invalid(str(value), public=f"One of {', '.join(sorted(self.choices))} is needed")
+        if self.pattern and not re.fullmatch(self.pattern, str(value)):
+            raise Invalid(str(value)[:200], public="That value is not of the form that is needed")
         return value
 
 
@@ -86,6 +92,13 @@ SETTINGS: Mapping[str, Declared] = {
     "web.theme": Declared(
         "system", "Colours of the pages; system is the device's", choices=frozenset({"system", "light", "dark"})
     ),
+    "queue.routes": Declared(
+        "",
+        "Where mail goes without a look at MX records: DOMAIN HOST:PORT a line; .DOMAIN is all below it, * the rest",
+        pattern=_ROUTES,
+        levels=frozenset({"organisation"}),
+    ),
+    "queue.delay-notices": Declared(True, "Whether a sender is told after four hours that a message still waits"),
 }
 
 _Rows = Mapping[tuple[str, int, str], tuple[Value, bool]]
@@ -127,6 +140,24 @@ class Settings:
                 value, locked = found
                 if locked:
                     break
+        return value
+
+    def text(self, scope: Scope, name: str) -> str:
+        """A setting that is text."""
+        value = self.setting(scope, name)
+        assert isinstance(value, str)
+        return value
+
+    def number(self, scope: Scope, name: str) -> int:
+        """A setting that is a number."""
+        value = self.setting(scope, name)
+        assert isinstance(value, int) and not isinstance(value, bool)
+        return value
+
+    def enabled(self, scope: Scope, name: str) -> bool:
+        """A setting that is on or off."""
+        value = self.setting(scope, name)
+        assert isinstance(value, bool)
         return value
 
     def locked_by(self, scope: Scope, name: str) -> Scope | None:

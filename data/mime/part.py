@@ -141,7 +141,7 @@ def _encode_one(out: bytearray, part: Part, at: int) -> int:
     _put_text(out, part.type)
     _put_text(out, part.subtype)
     _put_text(out, part.encoding)
-    _put_params(out, part.params)
+    _put_params(out, _kept(part.params))
     if part.content_id is not None:
         _put_text(out, part.content_id)
     if part.disposition is not None:
@@ -174,9 +174,9 @@ def _put_text(out: bytearray, text: str) -> None:
 
 
 def _put_params(out: bytearray, params: Params) -> None:
-    kept = _kept(params)
-    out.append(len(kept) & 255)
-    for name, value in kept[:255]:
+    kept = params[:255]
+    out.append(len(kept))
+    for name, value in kept:
         _put_text(out, name)
         _put_text(out, value)
 

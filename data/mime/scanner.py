@@ -355,7 +355,9 @@ class Scanner:
                 node.children.append(part)
             if self._open and self._open[-1] is node:
                 self._open.pop()
-            part = self._part(node, max(node.body_start, cut))
+            # A blank line ends a header even where its line end also belongs to the delimiter that follows: such a
+            # part ends behind the cut, and so do those around it.
+            part = self._part(node, max(node.body_start, cut, node.children[-1].body_end if node.children else 0))
         assert part is not None
         self._top = self._stack[-1] if self._stack else self._top
         self._reach = max((len(node.needle) - 3 for node in self._open), default=0)

@@ -144,8 +144,7 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended for one recipient. `remote` is the host that said `reply`; `next_at` belongs to DEFERRED;
-    `warned`: the sender is told of the delay in the same transaction. `counted` is False for an attempt that our own
-    stop interrupted.
+    `warned`: the sender is told of the delay in the same transaction. `storied`: whoever delivered it has told the story.
     """
 
     recipient: Recipient
@@ -155,7 +154,7 @@ class Outcome:
     remote: str | None = None
     next_at: Millis = NEVER_DUE
     warned: bool = False
-    counted: bool = True
+    storied: bool = False
 
 
 def wants(notify: str | None, what: str) -> bool:

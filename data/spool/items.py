@@ -113,9 +113,11 @@ class Spool(Oversight):
         assert item is not None
         return Work(_item(item), tuple(taken), lease)
 
-    def signed_in(self, tx: Tx, item: ItemId, prefix: bytes) -> None:
-        """Keep what every attempt sends above the message: signatures are made once (RFC 6376 §5)."""
-        tx.run(s.SIGNED, {"p_id": item, "new_prefix": prefix})
+    def signed_in(self, tx: Tx, item: ItemId, prefix: bytes) -> bytes:
+        """Keep what every attempt sends above the message; returns what is kept, which is what came first."""
+        if tx.run(s.SIGNED, {"p_id": item, "new_prefix": prefix}):
+            return prefix
+        return bytes(tx.value(s.PREFIX, {"p_id": item}) or b"")
 
     def settle_in(self, tx: Tx, work: Work, outcomes: Sequence[Outcome]) -> None:
         """Write the outcomes of an attempt and their stories; Conflict when the lease is not held any more."""
@@ -159,7 +161,6 @@ class Spool(Oversight):
             "p_lease": work.lease,
             "new_state": state.value,
             "new_next": next_at,
-            "more": int(outcome.counted),
             "now": tx.now,
             "new_warned": tx.now if outcome.warned else outcome.recipient.warned_at,
             "new_remote": outcome.remote,
@@ -170,7 +171,8 @@ class Spool(Oversight):
         }
         if tx.run(s.SETTLE, row) != 1:
             raise Conflict(f"recipient {outcome.recipient.id} is not held under {work.lease}")
-        self._tell(tx, work.item, outcome.verdict.value, outcome.recipient.address, told(outcome))
+        if not outcome.storied:
+            self._tell(tx, work.item, outcome.verdict.value, outcome.recipient.address, told(outcome))
 
 
 def told(outcome: Outcome) -> Reason:

@@ -144,8 +144,11 @@ class Oversight:
 
     # --- keeping house ----------------------------------------------------------------------------------------------
 
-    def again_for_host_in(self, tx: Tx, domain: str) -> int:
-        """A host of the domain answers again: what could not be brought to it is due."""
+    def again_for_host_in(self, tx: Tx, domain: str | None) -> int:
+        """A host of the domain (None: one that stands for many domains) answers again: what could not be brought to it
+        is due."""
+        if domain is None:
+            return tx.run(s.AGAIN_FOR_ALL, {"now": tx.now})
         return tx.run(s.AGAIN_FOR_HOST, {"p_domain": domain, "now": tx.now})
 
     def pull_in(self, far: int = FAR) -> int:

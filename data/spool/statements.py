@@ -97,7 +97,10 @@ LEASE = (
     .where(_r.id == _b("p_id"))
     .values(state=State.SENDING.value, lease=_b("new_lease"), lease_until=_b("until"))
 )
-SIGNED = update(t.spool_item).where(_i.id == _b("p_id")).values(prefix=_b("new_prefix"), prefix_done=1)
+SIGNED = (
+    update(t.spool_item).where(_i.id == _b("p_id"), _i.prefix_done == 0).values(prefix=_b("new_prefix"), prefix_done=1)
+)
+PREFIX = select(_i.prefix).where(_i.id == _b("p_id"))
 HOLD_OF = select(_i.hold).where(_i.id == _b("p_id"))
 _HELD = and_(_r.state == State.SENDING.value, _r.lease == _b("p_lease"))
 SETTLE = (
@@ -106,7 +109,7 @@ SETTLE = (
     .values(
         state=_b("new_state"),
         next_at=_b("new_next"),
-        attempts=_r.attempts + _b("more"),
+        attempts=_r.attempts + 1,
         attempted_at=_b("now"),
         warned_at=_b("new_warned"),
         remote=_b("new_remote"),
@@ -220,11 +223,9 @@ CANCEL = (
 # --- keeping house --------------------------------------------------------------------------------------------------
 
 _UNREACHED = or_(*(_r.reason == code for code in ("queue.connect", "queue.resting", "queue.timeout", "queue.lost")))
-AGAIN_FOR_HOST = (
-    update(t.spool_rcpt)
-    .where(OPEN, _r.state == State.DEFERRED.value, _r.next_at > _b("now"), _r.domain == _b("p_domain"), _UNREACHED)
-    .values(next_at=_b("now"))
-)
+_WAITS_FOR_HOST = and_(OPEN, _r.state == State.DEFERRED.value, _r.next_at > _b("now"), _UNREACHED)
+AGAIN_FOR_HOST = update(t.spool_rcpt).where(_WAITS_FOR_HOST, _r.domain == _b("p_domain")).values(next_at=_b("now"))
+AGAIN_FOR_ALL = update(t.spool_rcpt).where(_WAITS_FOR_HOST).values(next_at=_b("now"))
 _SCHEDULED = select(_i.id).where(_i.id == _r.item_id, _i.not_before > _b("now"), _r.attempts == 0).exists()
 PULL_IN = update(t.spool_rcpt).where(READY, _r.next_at > _b("limit"), ~_SCHEDULED).values(next_at=_b("now"))
 LATE_LEASES = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, insert, select
 
 from data.clock import DAY, HOUR
 from data.disk import tables as t
@@ -18,9 +18,13 @@ from data.disk.db import Tx
 from data.ids import Millis
 
 LIFE = DAY
-_GET = select(t.delivery_mark.c.at).where(t.delivery_mark.c.digest == bindparam("digest"))
-_PUT = insert(t.delivery_mark).values(digest=bindparam("digest"), at=bindparam("at"))
-_RENEW = update(t.delivery_mark).where(t.delivery_mark.c.digest == bindparam("p_digest")).values(at=bindparam("new_at"))
+_m = t.delivery_mark.c
+_PUT = insert(t.delivery_mark).from_select(
+    ["digest", "at"],
+    select(bindparam("digest", type_=LargeBinary), bindparam("at", type_=BigInteger)).where(
+        ~select(_m.at).where(_m.digest == bindparam("digest", type_=LargeBinary)).exists()
+    ),
+)
 _SWEEP = delete(t.delivery_mark).where(t.delivery_mark.c.at < bindparam("before"))
 
 
@@ -31,16 +35,9 @@ class Marks:
         self._swept = Millis(0)
 
     def seen_in(self, tx: Tx, digest: bytes) -> bool:
-        """Was this delivered within a day? If not, it is marked now."""
+        """Was this delivered within a day (at most an hour more, until the next sweep)? If not, it is marked now."""
         self._sweep_in(tx)
-        at = tx.value(_GET, {"digest": digest})
-        if at is None:
-            tx.run(_PUT, {"digest": digest, "at": tx.now})
-            return False
-        if at > tx.now - LIFE:
-            return True
-        tx.run(_RENEW, {"p_digest": digest, "new_at": tx.now})
-        return False
+        return tx.run(_PUT, {"digest": digest, "at": tx.now}) == 0
 
     def _sweep_in(self, tx: Tx) -> None:
         if not self._swept <= tx.now < self._swept + HOUR:

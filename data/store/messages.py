@@ -72,6 +72,9 @@ class Snapshot:
     keywords: tuple[str, ...]
 
 
+Known = tuple[int, "array[int]"]
+"""HIGHESTMODSEQ and the UIDs that were there at it."""
+
 _OWNER = select(t.mailbox.c.account_id).where(t.mailbox.c.id == bindparam("mailbox"))
 _ORGANISATION = select(t.account.c.organisation_id).where(t.account.c.id == bindparam("account"))
 _WRITTEN = tuple(c.name for c in t.message.c if c.name != "id")
@@ -310,30 +313,37 @@ class Messages:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def snapshot(self, principal: Principal, mailbox: MailboxId, *, take_recent: bool) -> Snapshot:
-        """Open a mailbox; with `take_recent` its new messages are \\Recent for this session alone (RFC 3501 §2.3.2)."""
-        if take_recent:
-            seen = self._snapshot(principal, mailbox)
-            if seen.recent_from >= seen.mailbox.uidnext:
-                return seen
-            return self._db.write(lambda tx: self._taking(tx, principal, mailbox))
-        return self._snapshot(principal, mailbox)
+    def snapshot(
+        self, principal: Principal, mailbox: MailboxId, *, take_recent: bool, known: Known | None = None
+    ) -> Snapshot:
+        """Open a mailbox; with `take_recent` its new messages are \\Recent for this session alone (RFC 3501 §2.3.2).
 
-    def _taking(self, tx: Tx, principal: Principal, mailbox: MailboxId) -> Snapshot:
-        found = self._snapshot_in(tx, principal, mailbox)
+        `known` are the UIDs at some HIGHESTMODSEQ, as the caller has them: they are not read again while it stands.
+        """
+        seen = self._snapshot(principal, mailbox, known)
+        if not take_recent or seen.recent_from >= seen.mailbox.uidnext:
+            return seen
+        known = (seen.mailbox.highestmodseq, seen.uids)
+        return self._db.write(lambda tx: self._taking(tx, principal, mailbox, known))
+
+    def _taking(self, tx: Tx, principal: Principal, mailbox: MailboxId, known: Known) -> Snapshot:
+        found = self._snapshot_in(tx, principal, mailbox, known)
         tx.run(_TAKE_RECENT, {"p_mailbox": mailbox})
         return found
 
-    def _snapshot(self, principal: Principal, mailbox: MailboxId) -> Snapshot:
+    def _snapshot(self, principal: Principal, mailbox: MailboxId, known: Known | None) -> Snapshot:
         with self._db.read() as reader:
-            return self._snapshot_in(reader, principal, mailbox)
+            return self._snapshot_in(reader, principal, mailbox, known)
 
-    def _snapshot_in(self, reader: Reader, principal: Principal, mailbox: MailboxId) -> Snapshot:
+    def _snapshot_in(self, reader: Reader, principal: Principal, mailbox: MailboxId, known: Known | None) -> Snapshot:
         rights.require(reader, principal, mailbox, rights.READ)
         row = reader.first(_MAILBOX, {"mailbox": mailbox})
         assert row is not None
         found = Mailbox(*row)
-        uids = array("I", [uid for (uid,) in reader.all(_UIDS, {"mailbox": mailbox})])
+        if known is not None and known[0] == found.highestmodseq:
+            uids = known[1]
+        else:
+            uids = array("I", [uid for (uid,) in reader.all(_UIDS, {"mailbox": mailbox})])
         first_unseen = reader.value(_FIRST_UNSEEN, {"mailbox": mailbox}) if found.unseen else None
         keywords = tuple(sorted(known_keywords(reader, mailbox).values()))
         return Snapshot(found, uids, found.recent_from, first_unseen, keywords)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, func, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, case, func, select
 
 from data.disk import tables as t
 from data.disk.blobs import Blobs, Content
@@ -74,9 +74,10 @@ _MESSAGE_REFS = (
 _MESSAGE_COUNT = (
     select(func.count(t.message.c.id)).where(t.message.c.blob_id == t.blob.c.id).correlate(t.blob).scalar_subquery()
 )
+# a finished item keeps its blob until it is forgotten: its row names it
 _ITEM_COUNT = (
     select(func.count(t.spool_item.c.id))
-    .where(t.spool_item.c.blob_id == t.blob.c.id, literal_column("spool_item.done_at").is_(None))
+    .where(t.spool_item.c.blob_id == t.blob.c.id)
     .correlate(t.blob)
     .scalar_subquery()
 )

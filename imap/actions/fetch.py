@@ -49,7 +49,7 @@ async def fetch(call: Call, command: Fetch) -> Done:
     left = ranges
     while left:
         batch = await call.parts.workers.blocking(plan.read, left)
-        view.silence(batch.changed)
+        view.silence(batch.changed, wholly=True)
         for chunk in batch.chunks:
             await _write(call, chunk)
         found += batch.count

@@ -16,7 +16,9 @@ from data.store.mailboxes import Mailbox
 from data.store.store import Store
 from imap.actions.call import DONE, Call, Done
 from imap.command import Command, Item, List, Status
-from imap.grammar.names import SEPARATOR, Pattern, written
+from imap.grammar.names import SEPARATOR, Pattern, on_wire, written
+
+Fits = Callable[[str], bool]
 
 _WORDS: dict[Item, Callable[[Mailbox], bytes]] = {
     Item.MESSAGES: lambda m: b"MESSAGES %d" % m.messages,
@@ -99,8 +101,13 @@ def _lines(tree: _Tree, command: List, call: Call) -> Iterator[bytes]:
     verb = b"LSUB" if command.lsub else b"LIST"
     by_name = {m.name: m for m in tree.mailboxes}
     patterns = [Pattern(command.reference + pattern) for pattern in command.patterns]
+
+    def fits(name: str) -> bool:
+        form = on_wire(name, utf8=utf8)
+        return any(pattern.matches(form) for pattern in patterns)
+
     parents = _parents(by_name)
-    for name, info in _chosen(tree, command, patterns):
+    for name, info in _chosen(tree, command, fits):
         mailbox = by_name.get(name)
         flags = _attributes(name, mailbox, tree, command, parents)
         yield b'* %b (%b) "/" %b%b\r\n' % (verb, b" ".join(flags), written(name, utf8=utf8), info)
@@ -108,25 +115,25 @@ def _lines(tree: _Tree, command: List, call: Call) -> Iterator[bytes]:
             yield _status_line(call, mailbox, command.status, tree.recents.get(mailbox.id, 0))
 
 
-def _chosen(tree: _Tree, command: List, patterns: list[Pattern]) -> Iterator[tuple[str, bytes]]:
+def _chosen(tree: _Tree, command: List, fits: Fits) -> Iterator[tuple[str, bytes]]:
     """(name, extended data) of every line, in the order of names."""
     if "SUBSCRIBED" in command.select:
-        yield from _subscribed(tree, command, patterns)
+        yield from _subscribed(tree, command, fits)
         return
     special = "SPECIAL-USE" in command.select
     for mailbox in tree.mailboxes:
-        if (not special or mailbox.special_use) and any(p.matches(mailbox.name) for p in patterns):
+        if (not special or mailbox.special_use) and fits(mailbox.name):
             yield mailbox.name, b""
 
 
-def _subscribed(tree: _Tree, command: List, patterns: list[Pattern]) -> Iterator[tuple[str, bytes]]:
+def _subscribed(tree: _Tree, command: List, fits: Fits) -> Iterator[tuple[str, bytes]]:
     """Subscribed names; with RECURSIVEMATCH (and LSUB's `%`) what matches above them too (RFC 5258 §3.5)."""
     special = {m.name for m in tree.mailboxes if m.special_use} if "SPECIAL-USE" in command.select else None
     names = {n for n in tree.subscribed if special is None or n in special}
-    found = {name: b"" for name in names if any(p.matches(name) for p in patterns)}
+    found = {name: b"" for name in names if fits(name)}
     if "RECURSIVEMATCH" in command.select or command.lsub:
         for above in {a for name in names for a in _above(name)}:
-            if any(p.matches(above) for p in patterns) and (above not in found or not command.lsub):
+            if fits(above) and (above not in found or not command.lsub):
                 found[above] = b"" if command.lsub else b' (CHILDINFO ("SUBSCRIBED"))'
     yield from sorted(found.items(), key=lambda pair: (pair[0] != "INBOX", pair[0]))
 

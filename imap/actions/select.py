@@ -14,7 +14,7 @@ from data.store.keys import Ranges
 from data.store.messages import Snapshot
 from data.store.store import Store
 from imap import response
-from imap.actions.call import DONE, Call, Done
+from imap.actions.call import DONE, Call, Done, ImapParts
 from imap.command import Close, Select
 from imap.grammar.names import written
 from imap.session import Session
@@ -34,7 +34,7 @@ async def select(call: Call, command: Select) -> Done:
     opening = parts.hub.opening()
     try:
         snapshot, readonly = await parts.workers.blocking(
-            _open, parts.store, call.principal, command, take_recent=not (command.readonly or session.rev2)
+            _open, parts, call.principal, command, take_recent=not (command.readonly or session.rev2)
         )
         call.still_there()
     except BaseException:
@@ -59,13 +59,16 @@ def leave(call: Call) -> bool:
     return True
 
 
-def _open(store: Store, who: Principal, command: Select, *, take_recent: bool) -> tuple[Snapshot, bool]:
+def _open(parts: ImapParts, who: Principal, command: Select, *, take_recent: bool) -> tuple[Snapshot, bool]:
     """Off the loop: the snapshot, and whether the mailbox can be looked at only."""
+    store = parts.store
     mailbox = store.mailboxes.get(who, who.account, command.mailbox)
     readonly = command.readonly
     if mailbox.account != who.account:
         readonly = readonly or not store.mailboxes.rights(who, mailbox.id) & _WRITING
-    return store.messages.snapshot(who, mailbox.id, take_recent=take_recent and not readonly), readonly
+    known = parts.hub.known(mailbox.id)
+    taking = take_recent and not readonly
+    return store.messages.snapshot(who, mailbox.id, take_recent=taking, known=known), readonly
 
 
 def _view(call: Call, snapshot: Snapshot, *, readonly: bool, taken: bool) -> View:

@@ -19,7 +19,7 @@ def list_(cursor: Cursor) -> List:
     if cursor.peek(b"("):
         select = _options(cursor, _SELECT, "selection")
         cursor.space()
-    reference = _reference(cursor)
+    reference = names.reference(cursor)
     cursor.space()
     several = cursor.peek(b"(")
     patterns = _patterns(cursor) if several else (names.pattern(cursor),)
@@ -42,7 +42,7 @@ def list_(cursor: Cursor) -> List:
 def lsub(cursor: Cursor) -> List:
     """The arguments of LSUB (RFC 3501 §6.3.9)."""
     cursor.space()
-    reference = _reference(cursor)
+    reference = names.reference(cursor)
     cursor.space()
     pattern = names.pattern(cursor)
     cursor.end()
@@ -57,10 +57,6 @@ def status(cursor: Cursor) -> Status:
     items = _items(cursor)
     cursor.end()
     return Status(mailbox, items)
-
-
-def _reference(cursor: Cursor) -> str:
-    return names.decode(cursor.astring(), utf8=cursor.utf8)
 
 
 def _patterns(cursor: Cursor) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from imap.grammar.tokens import Cursor
 from imap.response import string, utf8_string
 
 SEPARATOR = "/"
+MAX_PATTERN = 4000
 _SHIFT = re.compile(rb"&([A-Za-z0-9+,]*)-")
 _ENCODED = re.compile(r"[^ -~]+|&")
 _ILLEGAL = re.compile(rb"[^ -~]")
@@ -72,12 +73,25 @@ def mailbox(cursor: Cursor) -> str:
     return decode(raw, utf8=cursor.utf8)
 
 
+def on_wire(name: str, *, utf8: bool) -> str:
+    """A name as patterns are matched against it: in the form in which clients see it."""
+    return name if utf8 else encode(name).decode("ascii")
+
+
 def pattern(cursor: Cursor) -> str:
-    """A LIST pattern."""
-    raw = cursor.pattern()
-    if len(raw) > 4000:
+    """A LIST pattern, in the form of the wire; what is no text there matches nothing."""
+    return _wire_text(cursor.pattern())
+
+
+def reference(cursor: Cursor) -> str:
+    """The reference of a LIST, in the form of the wire."""
+    return _wire_text(cursor.astring())
+
+
+def _wire_text(raw: bytes) -> str:
+    if len(raw) > MAX_PATTERN:
         raise Bad("The pattern is too long")
-    return decode(raw, utf8=cursor.utf8)
+    return raw.decode("utf-8", "replace")
 
 
 class Pattern:

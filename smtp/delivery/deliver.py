@@ -65,9 +65,10 @@ class Delivered:
 def deliver_in(tx: Tx, parts: DeliveryParts, letter: Letter, targets: Iterable[Target]) -> Delivered:
     """Append the letter to the INBOX of each account. Raises NotFound when an account went away meanwhile."""
     done = Delivered()
+    firsts: dict[AccountId, Target] = {}
     for target in targets:
-        if target.account_id in done.accounts:
-            continue
+        firsts.setdefault(target.account_id, target)
+    for target in firsts.values():
         organisation = parts.directory.account_by_id(target.account_id).organisation
         if target.address in letter.seen:
             done.looped += 1

@@ -9,15 +9,14 @@ from data.clock import Clock
 
 _KEPT = 1.0
 _FEW_FILES = 200
-_SHARE = 20
 
 
 class Space:
     """Free octets and inodes of the state directory's filesystem; looked at once a second at most."""
 
-    def __init__(self, path: Path, floor: int, clock: Clock) -> None:
-        """`floor` in octets; on a small filesystem a twentieth of it is enough."""
-        self._path, self._floor, self._clock = path, floor, clock
+    def __init__(self, path: Path, floor: int, clock: Clock, *, share: int = 20) -> None:
+        """`floor` in octets; on a small filesystem its `share`-th part is enough."""
+        self._path, self._floor, self._clock, self._share = path, floor, clock, share
         self._looked = float("-inf")
         self._free = 0
 
@@ -36,5 +35,5 @@ class Space:
             return 1 << 62
         if found.f_files and found.f_favail < _FEW_FILES:
             return 0
-        floor = min(self._floor, found.f_blocks * found.f_frsize // _SHARE)
+        floor = min(self._floor, found.f_blocks * found.f_frsize // self._share)
         return max(0, found.f_bavail * found.f_frsize - floor)

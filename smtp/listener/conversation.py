@@ -137,6 +137,7 @@ class Conversation(Wire):
         self.say(answer.wire)
         if answer.closes:
             self.closing = True
+            self.hasty = answer not in (reply.BYE, reply.SHUTTING_DOWN)
 
     def _refuse(self, verb: str, no: Refused) -> None:
         self._answer(no.reply)
@@ -196,7 +197,7 @@ class Conversation(Wire):
         except (OSError, TimeoutError) as error:
             raise Gone from error
         old = self.talk
-        self.talk = Session(old.id, old.peer, tls=self.tls_facts, unknown=old.unknown)
+        self.talk = Session(old.id, old.peer, tls=self.tls_facts, unknown=old.unknown, transactions=old.transactions)
 
     async def smtp_AUTH(self, arg: str) -> None:
         """RFC 4954."""

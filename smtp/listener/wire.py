@@ -82,6 +82,7 @@ class Wire(SMTP):
         self.closing = False
         self.busy = False
         self.finishing = False
+        self.hasty = False
         self.limits = Limits()
         self.peer: Peer | None = None
         self.tls_facts: Tls | None = None
@@ -332,17 +333,20 @@ class Wire(SMTP):
         """The conversation has ended, in whatever way: let go of what it held."""
 
     async def _leave(self) -> None:
-        """Close so that the peer reads our last answer: unread octets would make the system reset the connection."""
+        """Close so that the peer reads our last answer: unread octets would make the system reset the connection.
+
+        Who said QUIT has read it all; under TLS the close is a dialogue of its own.
+        """
         await self.flush()
-        if self._ended or not self.closing or self._stream.is_closing():
+        polite = not self.hasty and not self._inbox
+        if polite or self._ended or not self.closing or self._stream.is_closing() or not self._stream.can_write_eof():
             return
         self._discarding = True
         self._inbox.clear()
         if self._held_back:
             self._held_back = False
             self._stream.resume_reading()
-        if self._stream.can_write_eof():
-            self._stream.write_eof()
+        self._stream.write_eof()
         self._deadline = self.loop.time() + self.limits.linger
         while not self._ended:
             self._waiter = self.loop.create_future()

@@ -69,6 +69,7 @@ def limits_of(config: Config) -> Limits:
         message=given.message_size,
         begin=float(given.login_seconds),
         per_head=given.connections_per_ip,
+        connections=given.connections,
         disk_floor=given.disk_floor,
     )
 

@@ -17,6 +17,7 @@ STEPS = (1 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE)
 LATER = 2 * HOUR
 JITTER = 0.2
 WARN_AGE = 4 * HOUR
+WARN_ATTEMPTS = 5
 GIVE_UP_AGE = 5 * DAY
 GIVE_UP_ATTEMPTS = 12
 FAR = 4 * HOUR
@@ -47,9 +48,9 @@ def gives_up_at(created: Millis) -> Millis:
     return Millis(created + GIVE_UP_AGE)
 
 
-def warns(created: Millis, now: Millis, warned: Millis | None) -> bool:
-    """Whether the sender is told now, once, that the message is late."""
-    return warned is None and now - created >= WARN_AGE
+def warns(created: Millis, now: Millis, attempts: int, warned: Millis | None) -> bool:
+    """Whether the sender is told now, once, that the message is late; a clock that jumped ahead is no reason."""
+    return warned is None and now - created >= WARN_AGE and attempts >= WARN_ATTEMPTS
 
 
 def pulled_in(due: Millis, now: Millis) -> Millis:

@@ -54,6 +54,7 @@ class Dialogue:
         self._over = False
         self.extensions: dict[str, str] = {}
         self.secure = False
+        self.verified = False
 
     @property
     def stage(self) -> Stage:
@@ -83,10 +84,11 @@ class Dialogue:
             self._break("queue.malformed", why=error.why)
         return self._taken()
 
-    def tls_started(self) -> list[Event]:
-        """The handshake is done; everything the server said before is forgotten (RFC 3207 §4.2)."""
+    def tls_started(self, *, verified: bool = False) -> list[Event]:
+        """The handshake is done; everything the server said before is forgotten (RFC 3207 §4.2). `verified`: the server
+        proved its name."""
         self._upgrading = False
-        self.secure = True
+        self.secure, self.verified = True, verified
         self.extensions = {}
         self._replies = Replies()
         self._command(Stage.EHLO, f"EHLO {self._name}", self._extended)
@@ -116,13 +118,13 @@ class Dialogue:
             self._command(Stage.QUIT, "QUIT", lambda reply: self._close())
         return self._taken()
 
-    def lost(self, code: str = "queue.lost", **params: str | int) -> list[Event]:
-        """The connection ended or a time limit passed."""
+    def lost(self, code: str = "queue.lost", *, permanent: bool = False) -> list[Event]:
+        """The connection ended, a time limit passed, or the message turned out to be unfit to be sent."""
         if not self._over:
             if self.stage is Stage.QUIT:
                 self._close()
             else:
-                self._break(code, stage=self.stage.value, **params)
+                self._end(Problem(Reason(code, {"stage": self.stage.value}), permanent))
         return self._taken()
 
     # --- opening ----------------------------------------------------------------------------------------------------
@@ -181,7 +183,8 @@ class Dialogue:
         have = self.extensions
         if any(_UNSAFE.search(word) for word in _words(envelope)):
             return Problem(Reason("queue.envelope"), permanent=True)
-        if envelope.requiretls and not (self.secure and "REQUIRETLS" in have):
+        if envelope.requiretls and not (self.verified and "REQUIRETLS" in have):
+            # RFC 8689 §4.2.1: an authenticated server that promises to do the same
             return Problem(Reason("queue.requiretls"), permanent=True)
         if envelope.smtputf8 and "SMTPUTF8" not in have:
             return Problem(Reason("queue.smtputf8"), permanent=True)

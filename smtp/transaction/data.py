@@ -37,24 +37,22 @@ class DotDecoder:
     def feed(self, octets: bytes) -> bytes:
         """Take octets off the wire. After the end, `rest` holds what followed it. Raises Damaged."""
         buffer = self._held + octets
-        end = buffer.find(_END)
+        dotted = _STUFFED in buffer  # one pass over what is nearly always without
+        end = buffer.find(_END) if dotted else -1
         if end >= 0:
             self.ended = True
             self.rest = buffer[end + len(_END) :]
             self._held = b""
-            return self._decode(buffer[: end + 2])
+            return self._decode(buffer[: end + 2], dotted=True)
         keep = _held_back(buffer)
-        if keep:
-            self._held = buffer[-keep:]
-            return self._decode(buffer[:-keep])
-        self._held = b""
-        return self._decode(buffer)
+        self._held = buffer[len(buffer) - keep :]
+        return self._decode(buffer[: len(buffer) - keep], dotted=dotted)
 
-    def _decode(self, piece: bytes) -> bytes:
+    def _decode(self, piece: bytes, *, dotted: bool) -> bytes:
         if not piece:
             return b""
         _check(piece)
-        if _STUFFED in piece:
+        if dotted:
             piece = piece.replace(_STUFFED, _CRLF)
         if self._fresh:
             self._fresh = False

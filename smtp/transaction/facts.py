@@ -57,6 +57,12 @@ class Session:
     tls: Tls | None = None
     principal: Principal | None = None
     unknown: int = 0
+    transactions: int = 0
+
+    def trail(self) -> str:
+        """The name of the next message: the connection's, counted on."""
+        self.transactions += 1
+        return f"{self.id}{self.transactions:02x}"
 
 
 @dataclass(frozen=True, slots=True)

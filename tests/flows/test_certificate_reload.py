@@ -31,6 +31,10 @@ def _imaps(h: House) -> ssl.SSLSocket:
     return _context().wrap_socket(socket.create_connection((HOST, h.imaps_port), timeout=15))
 
 
+def _smtps(h: House) -> ssl.SSLSocket:
+    return _context().wrap_socket(socket.create_connection((HOST, h.smtps_port), timeout=15))
+
+
 def _starttls(h: House, port: int, ask: bytes, ready: bytes) -> ssl.SSLSocket:
     plain = socket.create_connection((HOST, port), timeout=15)
     file = plain.makefile("rb")
@@ -49,7 +53,7 @@ def _imap(h: House) -> ssl.SSLSocket:
     return _starttls(h, h.imap_port, b"a STARTTLS\r\n", b"a OK")
 
 
-CLIENTS: tuple[Callable[[House], ssl.SSLSocket], ...] = (_imaps, _imap, _smtp)
+CLIENTS: tuple[Callable[[House], ssl.SSLSocket], ...] = (_imaps, _imap, _smtps, _smtp)
 
 
 def _shown(h: House) -> set[bytes]:

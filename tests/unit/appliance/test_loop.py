@@ -142,6 +142,13 @@ async def main():
     landed = asyncio.Event()
     reactor.callLater(0, landed.set)
     await landed.wait()
+    async def forgotten():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("tidied")
+    left = asyncio.create_task(forgotten())
+    await asyncio.sleep(0)
     if {fail!r}:
         raise ValueError("as told")
     return 7
@@ -155,9 +162,9 @@ except ValueError as error:
 @pytest.mark.parametrize(
     ("kind", "fail", "said"),
     [
-        ("uvloop", False, "7 uvloop 0.0005"),
-        ("asyncio", False, "7 asyncio.unix_events 0.0005"),
-        ("auto", True, "raised as told"),
+        ("uvloop", False, "tidied\n7 uvloop 0.0005"),
+        ("asyncio", False, "tidied\n7 asyncio.unix_events 0.0005"),
+        ("auto", True, "tidied\nraised as told"),
     ],
 )
 def test_one_loop_carries_both(kind: str, fail: bool, said: str) -> None:

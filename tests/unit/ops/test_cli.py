@@ -14,7 +14,7 @@ from appliance.ops import cli, commands, shown, trial
 from appliance.ops.errors import ALREADY_SET_UP, USAGE
 from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
-from data.errors import Invalid
+from data.errors import Invalid, NotFound
 
 ROOT = Path(__file__).parents[3]
 
@@ -103,7 +103,7 @@ def test_unknown_and_incomplete_commands(ground: Ground) -> None:
 
 
 def test_results_are_json(ground: Ground, ann: str) -> None:
-    for command in ("account.list", "domain.list", "alias.list", "verify", "version", "queue.list"):
+    for command in ("account.list", "domain.list", "alias.list", "setting.list", "verify", "version", "queue.list"):
         json.dumps(commands.run(ground, command, {}, lambda done, total: None, "test"))
 
 
@@ -126,6 +126,33 @@ def test_every_change_leaves_an_audit_row(ground: Ground, ann: str) -> None:
     assert entries[0].actor == "console:7"
     assert "other" not in repr(entries) and "secret" not in repr(entries)
     assert ground.audit.verify() == []
+
+
+def test_settings_are_typed_and_audited(ground: Ground, ann: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def do(command: str, **args: object) -> commands.Result:
+        return commands.run(ground, command, args, lambda done, total: None, "console:7")
+
+    do("setting.set", name="queue.delay-notices", value="off", account=ann)
+    do("setting.set", name="account.quota", value="1000")
+    do("setting.set", name="queue.routes", value="example.org mx.example.net:25\n* [::1]:2525 # the rest\n")
+    assert shown.settings(do("setting.list", account=ann)) == 0
+    assert "queue.delay-notices = off\n" in capsys.readouterr().out
+    assert shown.settings(do("setting.list")) == 0
+    out = capsys.readouterr().out
+    assert "queue.delay-notices = on\n" in out and "account.quota = 1000\n" in out and "    * [::1]:2525" in out
+    do("setting.clear", name="account.quota")
+    for name, value in (
+        ("queue.delay-notices", "yes"),
+        ("account.quota", "-1"),
+        ("account.quota", "lots"),
+        ("queue.routes", "example.org"),
+        ("queue.routes", "example.org host:25 more"),
+        ("queue.routes", "ex ample.org host:25"),
+        ("no.such", "1"),
+    ):
+        with pytest.raises((Invalid, NotFound)):
+            do("setting.set", name=name, value=value)
+    assert [entry.action for entry in ground.audit.recent(4)] == ["setting"] * 4
 
 
 def test_sizes_and_text_from_outside(capsys: pytest.CaptureFixture[str]) -> None:

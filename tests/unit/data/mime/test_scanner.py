@@ -64,6 +64,17 @@ def test_a_part_may_have_no_blank_line() -> None:
     assert second.header_start == second.body_start == second.body_end
 
 
+def test_a_blank_line_may_be_the_line_end_before_a_delimiter() -> None:
+    message = multipart(b"--b\r\n\r\n\r\n--b--\r\n", subtype=b"digest")
+    root = scan(message).root
+    (part,) = root.parts
+    assert part.parts[0].body_start == part.parts[0].body_end == part.body_end
+    assert part.lines == 1
+    inner = b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n--b--\r\n"
+    (part,) = scan(multipart(inner)).root.parts
+    assert part.parts[0].body_end == part.body_end
+
+
 def test_digest_parts_are_messages() -> None:
     message = multipart(b"--b\r\n\r\nSubject: one\r\n\r\nbody\r\n--b--", subtype=b"digest")
     (part,) = scan(message).root.parts

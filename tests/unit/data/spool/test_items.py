@@ -176,7 +176,9 @@ def test_signature_is_kept(bench: Bench) -> None:
     work = bench.claimed()
     assert (work.item.prefix, work.item.prefix_done) == (b"Received: x\r\n", False)
     assert work.item.total == len(b"Received: x\r\n") + work.item.size
-    bench.db.write(lambda tx: bench.spool.signed_in(tx, work.item.id, b"DKIM-Signature: y\r\nReceived: x\r\n"))
+    signed = b"DKIM-Signature: y\r\nReceived: x\r\n"
+    for made in (signed, b"DKIM-Signature: of another slot\r\n"):
+        assert bench.db.write(lambda tx, made=made: bench.spool.signed_in(tx, work.item.id, made)) == signed
     bench.settle(work, Verdict.DEFERRED, next_at=bench.clock.now())
     again = bench.claimed(lease="l2").item
     assert (again.prefix, again.prefix_done) == (b"DKIM-Signature: y\r\nReceived: x\r\n", True)
@@ -239,6 +241,9 @@ def test_a_host_that_answers_again_wakes_its_mail(bench: Bench) -> None:
         bench.settle(bench.claimed(), Verdict.DEFERRED, code, next_at=Millis(bench.clock.now() + HOUR))
     assert bench.db.write(lambda tx: bench.spool.again_for_host_in(tx, "example.org")) == 2
     assert bench.db.write(lambda tx: bench.spool.again_for_host_in(tx, "example.net")) == 0
+    bench.put("e@example.net")
+    bench.settle(bench.claimed("example.net"), Verdict.DEFERRED, "queue.lost", next_at=Millis(bench.clock.now() + HOUR))
+    assert bench.db.write(lambda tx: bench.spool.again_for_host_in(tx, None)) == 1
 
 
 def test_hold_release_retry(bench: Bench) -> None:

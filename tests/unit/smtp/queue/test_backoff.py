@@ -59,10 +59,11 @@ def test_giving_up_needs_age_and_attempts(age: int, attempts: int, gone: bool) -
 
 
 def test_warning_comes_once_after_four_hours() -> None:
-    """Before: no; then: yes; then never again."""
-    assert not backoff.warns(Millis(NOW - 4 * HOUR + 1), NOW, None)
-    assert backoff.warns(Millis(NOW - 4 * HOUR), NOW, None)
-    assert not backoff.warns(Millis(NOW - 9 * HOUR), NOW, Millis(NOW - 5 * HOUR))
+    """Before: no; then: yes; then never again; and not because a clock jumped."""
+    assert not backoff.warns(Millis(NOW - 4 * HOUR + 1), NOW, 9, None)
+    assert backoff.warns(Millis(NOW - 4 * HOUR), NOW, 7, None)
+    assert not backoff.warns(Millis(NOW - 4000 * DAY), NOW, 4, None)
+    assert not backoff.warns(Millis(NOW - 9 * HOUR), NOW, 9, Millis(NOW - 5 * HOUR))
 
 
 def test_clock_jump_ahead_expires_nothing() -> None:

@@ -1,0 +1,258 @@
+"""The composition root: every part of the appliance is built here once, handed to those who need it, started and stopped.
+
+Order (RELIABILITY §1.3): lock, key, sockets, schema, recovery; then the loop, and on it the services in the order in
+which they are added. What fails before `ready` is one line on standard error. The only file that imports everything;
+rooms are imported where they are built, so that a subcommand does not pay for what only the server needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance import log
+from appliance.ops import cli
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from appliance.auth import Gate
+    from appliance.lifecycle import Service
+    from appliance.loop import Workers
+    from appliance.maillog import MailLog
+    from appliance.metrics import Metrics
+    from appliance.net.resolver import Resolver
+    from appliance.net.tls import Certificates
+    from appliance.ops.state import Ground
+    from smtp.delivery.deliver import DeliveryParts
+
+LISTENERS = ("mx", "submission", "submissions", "imap", "imaps")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every face is given a share of; built once, on the running loop."""
+
+    ground: Ground
+    certificates: Certificates
+    sockets: Mapping[str, list[socket]]
+    workers: Workers
+    metrics: Metrics
+    maillog: MailLog
+    gate: Gate
+    resolver: Resolver
+
+
+def serve(state: Path, given: Mapping[str, Any]) -> int:
+    """Serve a state directory until a signal says otherwise; returns the exit status. Raises OperatorError."""
+    from appliance.lifecycle import StartFailed
+    from appliance.loop import LoopError, make_loop, run
+    from appliance.net.sockets import ListenError, open_all, plan
+    from appliance.net.tls import Certificates, TlsError
+    from appliance.ops import serve as serving
+    from appliance.ops import state as ground_floor
+    from appliance.ops.errors import OperatorError
+    from data.clock import SystemClock
+
+    config = ground_floor.load_config(state, given)
+    log.setup(config.log_level)
+    with ground_floor.hold(state) as held:
+        serving.prepare_process(config)
+        ground_floor.load_keys(held.path, config)
+        try:
+            sockets = open_all(plan([(name, config.port(name)) for name in LISTENERS], config.bind), os.environ)
+            ground = ground_floor.open_ground(held, config, SystemClock())
+            try:
+                serving.recover(ground, log.get("run"))
+                certificates = Certificates.configured(config, held.path, log.get("tls"))
+                run(make_loop(config.loop), live(ground, certificates, sockets, given))
+            finally:
+                ground.close()
+        except (ListenError, TlsError, LoopError, StartFailed) as error:
+            raise OperatorError(str(error)) from None
+    return 0
+
+
+async def live(
+    ground: Ground, certificates: Certificates, sockets: Mapping[str, list[socket]], given: Mapping[str, Any]
+) -> None:
+    """On the loop: build, start, wait, stop."""
+    from appliance.lifecycle import Supervisor
+    from appliance.loop import LagProbe
+    from appliance.ops import commands
+    from appliance.ops import serve as serving
+    from appliance.ops.control import ControlServer
+
+    main_log, parts = log.get("run"), build(ground, certificates, sockets)
+    supervisor = Supervisor(main_log)
+    supervisor.add(LagProbe(parts.metrics.lag, main_log))
+    for service in (*smtp_services(parts), *imap_services(parts)):
+        supervisor.add(service)
+
+    def run(command: str, args: Mapping[str, Any], tell: Any, actor: str) -> Mapping[str, Any]:
+        if command == "metrics":
+            return {"text": parts.metrics.render().decode()}
+        return commands.run(ground, command, args, tell, actor)
+
+    again = serving.Reload(ground, given, certificates, main_log)
+
+    async def reload() -> None:
+        await parts.workers.blocking(again)
+
+    supervisor.add(ControlServer(ground.state, run, parts.workers, log.get("control")))
+    supervisor.task("sweep", lambda: serving.sweep(ground, parts.workers, main_log))
+    supervisor.task("certificates", lambda: certificates.watch(parts.workers.blocking))
+    try:
+        await serving.attend(supervisor, main_log, reload)
+    finally:
+        await asyncio.get_running_loop().run_in_executor(None, parts.gate.close)
+        await asyncio.get_running_loop().run_in_executor(None, parts.workers.close)
+
+
+def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list[socket]]) -> Parts:
+    """The parts that several faces share."""
+    from appliance.auth import Gate
+    from appliance.loop import Workers
+    from appliance.maillog import MailLog
+    from appliance.metrics import Metrics
+    from appliance.net import resolver
+
+    config, metrics, clock = ground.config, Metrics(), ground.clock
+    workers = Workers(threads=config.limits.threads)
+    app_key = ground.keys.digest(b"app passwords 1")
+    gate = Gate(ground.directory, workers, clock, log.get("login"), metrics, bench=config.bench, app_key=app_key)
+    metrics.watch("workers_waiting", "Calls handed to the threads and not finished", lambda: workers.waiting)
+    metrics.watch("logins_waiting", "Password verifications waiting or running", lambda: gate.waiting)
+    return Parts(
+        ground=ground,
+        certificates=certificates,
+        sockets=sockets,
+        workers=workers,
+        metrics=metrics,
+        maillog=MailLog(log.get("mail"), metrics),
+        gate=gate,
+        resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns),
+    )
+
+
+def smtp_services(parts: Parts) -> list[Service]:
+    """Mail in motion: the queue, then the listeners that fill it."""
+    from smtp.delivery.deliver import DeliveryParts
+    from smtp.delivery.parts import RoleParts
+    from smtp.delivery.space import Space
+    from smtp.listener.service import Listener, ListenerParts
+    from smtp.msa import Msa
+    from smtp.mx import Mx
+    from smtp.policy.limits import Outflow, limits_of
+    from smtp.submission import Submission
+
+    ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
+    delivery = DeliveryParts(ground.store, ground.directory, ground.spool, ground.story)
+    roles = RoleParts(
+        hostname=config.hostname,
+        db=ground.db,
+        delivery=delivery,
+        workers=parts.workers,
+        space=Space(ground.state, config.limits.disk_floor, clock),
+        clock=clock,
+        maillog=parts.maillog,
+    )
+    listening = ListenerParts(
+        hostname=config.hostname,
+        limits=limits_of(config),
+        workers=parts.workers,
+        messages=ground.store.messages,
+        gate=parts.gate,
+        clock=clock,
+        log=log.get("smtp"),
+        maillog=parts.maillog,
+        metrics=parts.metrics,
+        tls=lambda: parts.certificates.server_context("smtp"),
+        bench=config.bench,
+    )
+    door = Submission(roles, Outflow(clock, per_day=0) if config.bench else Outflow(clock))
+    mx, msa = Mx(roles), Msa(roles, door, parts.gate.allows_plaintext)
+    return [
+        queue_service(parts, delivery),
+        Listener("mx", mx, listening, parts.sockets["mx"]),
+        Listener("submission", msa, listening, parts.sockets["submission"]),
+        Listener("submissions", msa, listening, parts.sockets["submissions"], tls_first=True),
+    ]
+
+
+def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
+    """What brings mail to its next hop, and tells its sender when that fails."""
+    from appliance.i18n import Catalogue
+    from appliance.net.tls import opportunistic_context
+    from data.directory.dkim import DkimKeys
+    from smtp.queue.attempt import Calling
+    from smtp.queue.carrier import CarrierParts
+    from smtp.queue.hosts import Hosts
+    from smtp.queue.local import LocalDelivery
+    from smtp.queue.policy import QueuePolicy
+    from smtp.queue.reporting import Reporter
+    from smtp.queue.route import Router
+    from smtp.queue.scheduler import Queue, QueueParts
+
+    ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
+    messages, queue_log = ground.store.messages, log.get("queue")
+    policy = QueuePolicy(config.route(), ground.settings, ground.directory)
+    calling = Calling(
+        router=Router(parts.resolver, config.hostname, policy.routes),
+        hosts=Hosts(clock),
+        hostname=config.hostname,
+        log=queue_log,
+        context=opportunistic_context,
+        own_machine_ok=config.profile != "production",
+    )
+    carrier = CarrierParts(
+        db=ground.db,
+        spool=ground.spool,
+        messages=messages,
+        keys_of=DkimKeys(ground.db, ground.keys, clock).active,
+        local=LocalDelivery(delivery),
+        calling=calling,
+        workers=parts.workers,
+        clock=clock,
+        log=queue_log,
+        warn=policy.warns,
+    )
+    reporter = Reporter(
+        config.hostname, ground.directory, Catalogue.load(), lambda work: messages.content(work.item.blob)
+    )
+    queue = Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
+    parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
+    return queue
+
+
+def imap_services(parts: Parts) -> list[Service]:
+    """Reading mail: one hub for the process, a factory for each listener."""
+    from appliance.ops.version import VERSION
+    from imap.actions.call import ImapParts
+    from imap.factory import ImapFactory, ImapService
+    from imap.hub import Hub
+    from imap.session import Rules
+
+    ground, limits = parts.ground, parts.ground.config.limits
+    hub = Hub(ground.store.changes, asyncio.get_running_loop().call_soon_threadsafe)
+    shared = ImapParts(ground.store, parts.gate, parts.workers, ground.clock, log.get("imap"), hub, VERSION)
+    rules = Rules(
+        message_size=limits.message_size,
+        plaintext_login=ground.config.bench,
+        login_seconds=limits.login_seconds,
+        per_peer=limits.connections_per_ip,
+    )
+    services: list[Service] = []
+    for name, secure in (("imap", False), ("imaps", True)):
+        factory = ImapFactory(name, shared, parts.certificates, parts.metrics, rules, secure=secure)
+        services.append(ImapService(factory, parts.sockets[name], implicit_tls=secure))
+    return services
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:], serve))
