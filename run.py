@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from appliance.ops.state import Ground
     from smtp.delivery.deliver import DeliveryParts
 
-LISTENERS = ("mx", "submission", "submissions", "imap", "imaps")
+LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def live(
     main_log, parts = log.get("run"), build(ground, certificates, sockets)
     supervisor = Supervisor(main_log)
     supervisor.add(LagProbe(parts.metrics.lag, main_log))
-    for service in (*smtp_services(parts), *imap_services(parts)):
+    for service in (*smtp_services(parts), *imap_services(parts), *web_services(parts)):
         supervisor.add(service)
 
     def run(command: str, args: Mapping[str, Any], tell: Any, actor: str) -> Mapping[str, Any]:
@@ -252,6 +252,43 @@ def imap_services(parts: Parts) -> list[Service]:
         factory = ImapFactory(name, shared, parts.certificates, parts.metrics, rules, secure=secure)
         services.append(ImapService(factory, parts.sockets[name], implicit_tls=secure))
     return services
+
+
+def web_services(parts: Parts) -> list[Service]:
+    """Pages: both faces on one site, over the listeners `http` and `https`."""
+    import admin.app
+    import webmail.app
+    from appliance.i18n import Catalogue
+    from appliance.web.access import ADMIN, MAIL
+    from appliance.web.pages import Pages
+    from appliance.web.pages import STATIC as SHARED
+    from appliance.web.parts import WebParts
+    from appliance.web.service import WebService
+    from appliance.web.statics import Statics
+    from appliance.web.streams import Streams
+
+    ground, faces = parts.ground, {MAIL.name: webmail.app, ADMIN.name: admin.app}
+    statics = Statics([SHARED, *(face.STATIC for face in faces.values())])
+    templates = {name: face.TEMPLATES for name, face in faces.items()}
+    pages = Pages(Catalogue.load(), statics, ground.clock, templates, lambda: ground.directory.organisation().name)
+    web = WebParts.build(
+        state=ground.state,
+        config=ground.config,
+        clock=ground.clock,
+        db=ground.db,
+        store=ground.store,
+        directory=ground.directory,
+        settings=ground.settings,
+        audit=ground.audit,
+        keys=ground.keys,
+        gate=parts.gate,
+        workers=parts.workers,
+        metrics=parts.metrics,
+        log=log.get("web"),
+        pages=pages,
+    )
+    apps = {name: face.create_app(web) for name, face in faces.items()}
+    return [WebService(web, apps, parts.certificates, parts.sockets, Streams(web.doorman))]
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from urllib.parse import quote
 from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from appliance.i18n import N_
 from appliance.web.access import BODY_DEFAULT, Access, Face, WebApp, allows
 from appliance.web.guard import CSRF_FIELD, Asked, from_here
-from appliance.web.pages import LANGUAGES, View
+from appliance.web.pages import FAILURES, LANGUAGES, View
 from appliance.web.parts import WebParts
 from appliance.web.session import LANGUAGE_COOKIE, Visitor, cookie_name, read_cookies, set_cookie
 from data.directory.facts import Account
@@ -38,6 +39,19 @@ PROOF: Final = "mailstead.proof"
 FIELDS_MOST: Final = 1_000
 _PACK_FROM: Final = 800
 
+# the public texts of data.errors, marked here for translation: data knows no language
+_SAID: Final = (
+    N_("The mail store could not do that"),
+    N_("There is no such thing here"),
+    N_("That name is already in use"),
+    N_("That value is not allowed"),
+    N_("You may not do that"),
+    N_("The mailbox is full"),
+    N_("The message is too large"),
+    N_("The stored message is damaged; the administrator has been told"),
+    N_("The mail store is not available right now"),
+    N_("The server has no disk space left"),
+)
 _STATUS: Final[tuple[tuple[type[StoreError], int], ...]] = (
     (NotFound, 404),
     (Refused, 403),
@@ -205,8 +219,6 @@ def failed(status: int, text: str | None = None) -> Response:
 
 
 def _usual(status: int) -> str:
-    from appliance.web.pages import FAILURES
-
     return FAILURES.get(status, FAILURES[500])[1]
 
 

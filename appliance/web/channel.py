@@ -178,6 +178,11 @@ class Channel(_HttpChannel):  # type: ignore[misc]
             self._begun = self._moved
         super().dataReceived(data)
 
+    def rawDataReceived(self, data: bytes) -> None:
+        """A body, or what waits behind a request that is being answered; of a refused one, what came with it."""
+        if not self.refused:
+            super().rawDataReceived(data)
+
     def allHeadersReceived(self) -> None:
         """The head is complete; the body has a clock of its own."""
         self._begun = self.ground.now()
@@ -237,6 +242,10 @@ class Channel(_HttpChannel):  # type: ignore[misc]
         self.setTimeout(None)
         self._networkProducer.resumeProducing()
         self.callLater(DRAIN_SECONDS, self.loseConnection)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """One line of a head beyond 16 KiB."""
+        self.refuse(400)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """twisted.web's own refusal of nonsense, with our headers."""

@@ -16,7 +16,7 @@ from flask import Response, request
 from appliance.auth import LoginRefused
 from appliance.i18n import N_
 from appliance.web.access import Access, Face, Routes, allows
-from appliance.web.apps import PROOF, here, moved, page
+from appliance.web.apps import PROOF, Here, here, moved, page
 from appliance.web.forms import Form
 from appliance.web.guard import CSRF_FIELD, Asked, from_here, local_path
 from appliance.web.pages import LANGUAGES
@@ -36,6 +36,8 @@ PROTOCOL: Final = "web"
 PASSWORD_LEAST: Final = 10
 
 _NOT_ADMINISTRATOR = N_("This account does not administer the server. Sign in to webmail instead.")
+# what the gate says, marked here for translation: it speaks to every protocol, in English
+_SAID: Final = (N_("Wrong user name or password"), N_("Too many sign-ins right now, try again shortly"))
 _OUTCOMES: Mapping[Outcome, str] = {
     Outcome.WRONG: N_("That code is not right, or it was used already. Wait for the next one."),
     Outcome.PAUSED: N_("Too many wrong codes. Wait a quarter of an hour, or use a recovery code."),
@@ -128,7 +130,7 @@ def sign_in_routes(face: Face) -> Routes:
         code, parts, session = form.text("code", most=64, required=True), current.parts, current.session
         if not form.good:
             return _code_page(form, 422)
-        token, outcome = parts.db.write(lambda tx: _second_in(tx, parts, session.id, session.account, face, code))
+        token, outcome = parts.db.write(lambda tx: _second_in(tx, current, code))
         parts.log.info("login", id=session.id, account=session.account.address, protocol=PROTOCOL, second=outcome.value)
         if token is None:
             form.refuse("code", _OUTCOMES[outcome])
@@ -149,22 +151,21 @@ def sign_in_routes(face: Face) -> Routes:
 
 
 def _password_proved(form: Form, account: Account, face: Face) -> Response:
-    parts = here().parts
+    current = here()
+    parts = current.parts
     if face.member is Access.ADMIN and account.role not in ADMINISTRATORS:
         parts.log.warning(
             "login.failed", account=account.address, why="role", protocol=PROTOCOL, peer=here().asked.peer
         )
         return _sign_in_page(form, 403, refusal=_NOT_ADMINISTRATOR)
     stage = Stage.SECOND if parts.factors.enrolled(account.id) else Stage.FULL
-    token = parts.db.write(lambda tx: _issue_in(tx, parts, account, face, stage))
+    token = parts.db.write(lambda tx: _issue_in(tx, current, account, stage))
     return _signed_in(token, "/login/code" + _next_query() if stage is Stage.SECOND else _next())
 
 
-def _issue_in(
-    tx: Tx, parts: WebParts, account: Account, face: Face, stage: Stage, *, verifier: str | None = None
-) -> str:
+def _issue_in(tx: Tx, current: Here, account: Account, stage: Stage, *, verifier: str | None = None) -> str:
     """A new session in place of the one this browser had; `verifier` is the password's where this transaction sets it."""
-    current = here()
+    parts, face = current.parts, current.visitor.face
     if current.visitor.session is not None:
         parts.sessions.end_in(tx, current.visitor.session.id)
     agent = current.asked.header("User-Agent") or ""
@@ -172,19 +173,17 @@ def _issue_in(
     return parts.sessions.issue_in(tx, account, face.name, stage, peer=peer, agent=agent, verifier=verifier)
 
 
-def _second_in(
-    tx: Tx, parts: WebParts, session: int, account: Account, face: Face, code: str
-) -> tuple[str | None, Outcome]:
+def _second_in(tx: Tx, current: Here, code: str) -> tuple[str | None, Outcome]:
     """Check the code and, in the same transaction, put a whole session in place of the half one."""
-    outcome = parts.factors.check_in(tx, account.id, code)
+    account, sessions = current.account, current.parts.sessions
+    outcome = current.parts.factors.check_in(tx, account.id, code)
     if not outcome.good:
         return None, outcome
-    if not parts.sessions.end_one_in(tx, account.id, session):
+    if not sessions.end_one_in(tx, account.id, current.session.id):
         # another request finished this sign-in a moment ago
         return None, Outcome.WRONG
-    agent = here().asked.header("User-Agent") or ""
-    token = parts.sessions.issue_in(tx, account, face.name, Stage.FULL, peer=here().asked.peer, agent=agent)
-    return token, outcome
+    agent, face = current.asked.header("User-Agent") or "", current.visitor.face.name
+    return sessions.issue_in(tx, account, face, Stage.FULL, peer=current.asked.peer, agent=agent), outcome
 
 
 def _signed_in(token: str, target: str) -> Response:
@@ -263,7 +262,7 @@ def security_routes(face: Face) -> Routes:
                 lambda tx: current.parts.sessions.end_one_in(tx, current.account.id, int(chosen[:18]))
             )
         else:
-            current.parts.db.write(_end_others_in)
+            current.parts.db.write(lambda tx: _end_others_in(tx, current))
         return moved("/security")
 
     @routes.post("/preferences", member)
@@ -277,8 +276,7 @@ def _enrolled() -> bool:
     return here().parts.factors.enrolled(here().account.id)
 
 
-def _end_others_in(tx: Tx) -> None:
-    current = here()
+def _end_others_in(tx: Tx, current: Here) -> None:
     current.parts.sessions.end_others_in(tx, current.account.id, keep=current.session.id)
 
 
@@ -321,18 +319,17 @@ def _change_password(form: Form) -> Response:
 
     def op(tx: Tx) -> str:
         parts.directory.set_password_in(tx, account.id, verifier)
-        _end_others_in(tx)
-        _audit_in(tx, "account.password")
+        _end_others_in(tx, current)
+        _audit_in(tx, current, "account.password")
         # a new token for this browser too: a thief of the old one does not outlive the change
-        return _issue_in(tx, parts, account, current.visitor.face, Stage.FULL, verifier=verifier)
+        return _issue_in(tx, current, account, Stage.FULL, verifier=verifier)
 
     token = parts.db.write(op)
     parts.directory.refresh()
     return _signed_in(token, "/security?done=password")
 
 
-def _audit_in(tx: Tx, action: str) -> None:
-    current = here()
+def _audit_in(tx: Tx, current: Here, action: str) -> None:
     account = current.account
     current.parts.audit.record_in(
         tx, organisation=account.organisation, actor=account.address, action=action, object=account.address, detail={}
@@ -355,8 +352,8 @@ def _confirm(form: Form) -> Response:
     def op(tx: Tx) -> tuple[str, ...] | None:
         codes = parts.factors.confirm_in(tx, current.account, code)
         if codes is not None:
-            _end_others_in(tx)
-            _audit_in(tx, "account.second-factor")
+            _end_others_in(tx, current)
+            _audit_in(tx, current, "account.second-factor")
         return codes
 
     codes = parts.db.write(op) if form.good else None
@@ -377,7 +374,7 @@ def _with_code(form: Form, *, remove: bool) -> Response:
             return outcome, ()
         if remove:
             parts.factors.remove_in(tx, current.account.id)
-            _audit_in(tx, "account.second-factor.removed")
+            _audit_in(tx, current, "account.second-factor.removed")
             return outcome, ()
         return outcome, parts.factors.renew_codes_in(tx, current.account)
 

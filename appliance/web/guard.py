@@ -153,7 +153,7 @@ class Tokens:
         if not cookie or not token or len(token) > 64:
             return False
         try:
-            octets = base64.urlsafe_b64decode(token.encode("ascii"))
+            octets = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
         except ValueError:
             return False
         if len(octets) != 2 * _MAC:

@@ -4,7 +4,7 @@ Promises: everything is escaped unless it was made as markup here; an undefined 
 names its language and theme in <html>, so that it is right at first paint. The only importer of jinja2 and segno.
 May not: decide who sees a page, or read anything but templates.
 
-Every template may use: `_(text, name=...)` and `ngettext`, `static(name)`, `icon(name, class)`, `csrf()` (a hidden field),
+Every template may use: `_(text, name=...)` and `ngettext`, `tell(text, params)` for a text that was marked elsewhere, `static(name)`, `icon(name, class)`, `csrf()` (a hidden field),
 `face`, `path(rest)`, `language`, `theme`, `me` (the account signed in, or None), and the filters `when`, `day`, `octets`.
 """
 
@@ -34,6 +34,7 @@ from data.clock import Clock
 from data.directory.facts import Account
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
+STATIC: Final = Path(__file__).with_name("static")
 LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "zh_CN": "简体中文"}
 """The languages of the pages, each by its own name."""
 TAGS: Final[Mapping[str, str]] = {"en": "en", "zh_CN": "zh-Hans"}
@@ -136,6 +137,11 @@ class Pages:
         def ngettext(context: Context, singular: str, plural: str, count: int) -> str:
             return catalogue.form(context["language"], (singular, plural), count)
 
+        @pass_context
+        def tell(context: Context, message: str, params: Mapping[str, object] | None = None) -> str:
+            return catalogue.text(context["language"], message, **(params or {}))
+
+        self._env.globals["tell"] = tell
         installed: Any = self._env
         installed.install_gettext_callables(gettext, ngettext, newstyle=True)
         self._env.globals.update(static=self.statics.url, icon=self.icon, qr=qr, languages=LANGUAGES)
