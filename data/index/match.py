@@ -8,6 +8,7 @@ text is part of every text.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -93,6 +94,9 @@ def meets(leaf: Leaf, places: Sequence[Sequence[int]]) -> bool:
     """Does the phrase stand somewhere, its different words standing at `places`?"""
     if not leaf.phrase:
         return True
+    if len(leaf.phrase) == 1:
+        at = bisect_left(places[0], leaf.lo)
+        return at < len(places[0]) and places[0][at] < leaf.hi
     of = dict(zip(leaf.words, places, strict=True))
     word, offset = min(leaf.phrase, key=lambda one: len(of[one[0]]))
     rest = [(set(of[other]), at) for other, at in leaf.phrase if (other, at) != (word, offset)]

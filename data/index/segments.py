@@ -10,12 +10,13 @@ May not: know the database. Every error of reading is Lost: the index has to be 
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -27,6 +28,8 @@ from data.disk.crashpoints import hit
 from data.index import schema as s
 from data.index.storage import SealedStorage
 from data.index.words import Words
+
+_WANTS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EINTR)
 
 Document = tuple[int, Words]
 """(message id, its words)"""
@@ -55,12 +58,14 @@ class Contents:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Whatever goes wrong inside, with files that may be damaged in any way, is Lost."""
+    """Whatever goes wrong inside, with files that may be damaged in any way, is Lost; a want of resources is not."""
     try:
         yield
     except (Lost, Interrupted, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _WANTS:
+            raise
         raise Lost(repr(error)) from error
 
 
@@ -92,10 +97,9 @@ def write(storage: SealedStorage, name: str, documents: Sequence[Document]) -> A
     codec = s.codec(len(documents))
     segment = codec.new_segment(storage, name)
     _write_ids(codec, storage, segment, (message for message, _ in documents))
-    out = _Terms(codec, storage, segment)
-    for word, postings in _inverted(documents):
-        out.add(word, postings)
-    out.close()
+    with closing(_Terms(codec, storage, segment)) as out:
+        for word, postings in _inverted(documents):
+            out.add(word, postings)
     segment.set_doc_count(len(documents))
     return segment
 
@@ -153,6 +157,7 @@ class Opened:
             self.ids = _ids(storage, codec.column_filename(segment, s.ID))
             if len(self.ids) != segment.doc_count_all():
                 raise Lost(f"segment {self.name} has {len(self.ids)} documents, not {segment.doc_count_all()}")
+            self._codec = codec
             self._terms = codec.terms_reader(storage, segment)
             self._format = s.schema()[s.TEXT].format
 
@@ -165,10 +170,14 @@ class Opened:
         """The same segment as a later commit knows it: with more deleted documents."""
         self._segment = segment
 
-    def words(self) -> Iterator[bytes]:
-        """Every word, in order."""
-        for _, word in self._terms.terms():
-            yield bytes(word)
+    def lists(self) -> Iterator[tuple[bytes, Any]]:
+        """Every word in order, with what `matcher` needs to read its list."""
+        for (_, word), info in self._terms.items():
+            yield bytes(word), info
+
+    def matcher(self, info: Any) -> Any:
+        """Whoosh's matcher over a list that `lists` has named."""
+        return self._codec.postings_reader(self._terms._postfile, info, self._format)
 
     def postings(self, word: bytes) -> Any | None:
         """Whoosh's matcher over the list of a word; None for a word that is not there."""
@@ -210,23 +219,21 @@ def merge(storage: SealedStorage, name: str, sources: Sequence[Opened], go_on: C
     codec = s.codec(len(kept))
     segment = codec.new_segment(storage, name)
     _write_ids(codec, storage, segment, kept)
-    out = _Terms(codec, storage, segment)
-    words = heapq.merge(*(_numbered(source, nth) for nth, source in enumerate(sources)))
-    with reading():
-        for done, (word, places) in enumerate(groupby(words, key=lambda one: one[0])):
+    words = heapq.merge(*(_numbered(one, nth) for nth, one in enumerate(sources)), key=lambda one: one[:2])
+    with reading(), closing(_Terms(codec, storage, segment)) as out:
+        for done, (word, lists) in enumerate(groupby(words, key=lambda one: one[0])):
             if not done % 64 and not go_on():
                 raise Interrupted
-            postings = list(_merged(sources, maps, word, [nth for _, nth in places]))
+            postings = list(_merged(sources, maps, lists))
             if postings:
                 out.add(word, postings)
-    out.close()
     segment.set_doc_count(len(kept))
     return segment
 
 
-def _numbered(source: Opened, nth: int) -> Iterator[tuple[bytes, int]]:
-    for word in source.words():
-        yield word, nth
+def _numbered(source: Opened, nth: int) -> Iterator[tuple[bytes, int, Any]]:
+    for word, info in source.lists():
+        yield word, nth, info
 
 
 def _numbers(sources: Sequence[Opened], nth: int) -> dict[int, int]:
@@ -238,12 +245,12 @@ def _numbers(sources: Sequence[Opened], nth: int) -> dict[int, int]:
 
 
 def _merged(
-    sources: Sequence[Opened], maps: Sequence[dict[int, int]], word: bytes, places: list[int]
+    sources: Sequence[Opened], maps: Sequence[dict[int, int]], lists: Iterable[tuple[bytes, int, Any]]
 ) -> Iterator[tuple[int, bytes]]:
-    for nth in places:
+    for _, nth, info in lists:
         numbers = maps[nth]
-        matcher = sources[nth].postings(word)
-        while matcher is not None and matcher.is_active():
+        matcher = sources[nth].matcher(info)
+        while matcher.is_active():
             new = numbers.get(matcher.id())
             if new is not None:
                 yield new, matcher.value()
@@ -252,7 +259,9 @@ def _merged(
 
 TIERS = (10, 100, 1000, 10_000, 100_000)
 WIDTH_QUIET = 8
-WIDTH_BUSY = 20
+WIDTH_BUSY = 64
+WIDTH_MOST = 128
+"""Segments that one merge reads side by side."""
 
 
 def mergeable(segments: Sequence[Any], *, quiet: bool) -> list[Any]:
@@ -265,8 +274,8 @@ def mergeable(segments: Sequence[Any], *, quiet: bool) -> list[Any]:
     for segment in segments:
         tiers.setdefault(_tier(int(segment.doc_count())), []).append(segment)
     for tier in sorted(tiers):
-        if len(tiers[tier]) >= width and (quiet or tier <= 1):
-            return tiers[tier]
+        if len(tiers[tier]) >= width:
+            return tiers[tier][:WIDTH_MOST]
     if quiet:
         for segment in segments:
             if segment.deleted_count() * 2 > segment.doc_count_all():

@@ -33,6 +33,10 @@ BATCH_WORDS = 200_000
 """Words after which a batch ends early: a few huge messages are a commit of their own."""
 
 
+PATIENCE = 20
+"""Messages that may wait while a merge goes on; searches look at them one by one."""
+
+
 class Step(StrEnum):
     """What a call of `step` has done."""
 
@@ -78,7 +82,7 @@ class Writer:
     def step(self, go_on: Callable[[], bool] = lambda: True) -> Step:
         """Do the next piece of work: a rebuild that was asked for, a batch, or (when nothing waits) a merge.
 
-        A merge is given up as soon as `go_on` says no.
+        A merge is given up as soon as `go_on` says no, or more than a few messages wait.
         """
         with self._lock:
             while self._asked:
@@ -168,17 +172,21 @@ class Writer:
 
     # --- merging -----------------------------------------------------------------------------------------------------
 
+    def _is_quiet(self) -> bool:
+        with self._db.read() as reader:
+            return sum(outbox.waiting(reader).values()) <= PATIENCE
+
     def _merge_one(self, go_on: Callable[[], bool]) -> Step:
         """In quiet hours: one merge in one of the indexes that changed."""
         while self._dirty:
             account = next(iter(self._dirty))
             try:
-                if self._merge(self._opened(account), go_on, quiet=True):
+                if self._merge(self._opened(account), lambda: go_on() and self._is_quiet(), quiet=True):
                     return Step.MERGE
             except Lost as error:
                 self._renew(account, str(error), lambda done, total: None)
                 return Step.REBUILD
-            if not go_on():
+            if not (go_on() and self._is_quiet()):
                 return Step.MERGE
             self._dirty.discard(account)
         self._drop()

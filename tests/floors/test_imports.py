@@ -108,6 +108,7 @@ DOORS = {
     ),
     "uvloop": ("appliance.loop",),
     "werkzeug": ("appliance.web.apps",),
+    "whoosh": ("data.index",),
     "zope": ("appliance.net.tls", "appliance.web.native", "imap.factory", "imap.protocol"),
 }
 
