@@ -112,9 +112,12 @@ def _host(host: str, *, bracketed: bool) -> str:
     host = host.removesuffix(".")
     if bracketed or ":" in host:
         try:
-            return str(ipaddress.IPv6Address(host))
+            address = ipaddress.IPv6Address(host)
         except ValueError:
             raise FetchError("name", "not an IPv6 address")
+        if address.scope_id is not None:
+            raise FetchError("name", "an address with a zone")
+        return str(address)
     if _NUMBER.match(host.rpartition(".")[2]):
         # What ends in a number is an address to a browser (URL Standard §3.5); only its plain form is one to us.
         if not _FOUR.match(host):
