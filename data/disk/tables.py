@@ -346,6 +346,7 @@ entry = Table(
 )
 Index("ix_entry_message_id", entry.c.message_id)
 Index("ix_entry_mailbox_id_modseq", entry.c.mailbox_id, entry.c.modseq)
+Index("ix_entry_mailbox_id_internal_date_uid", entry.c.mailbox_id, entry.c.internal_date, entry.c.uid)
 _UNSEEN = entry.c.flags.op("&")(text("1")) == text("0")
 Index("ix_entry_unseen", entry.c.mailbox_id, entry.c.uid, sqlite_where=_UNSEEN, postgresql_where=_UNSEEN)
 

@@ -1,4 +1,4 @@
-"""Signing in on the web: sessions, second factors, recovery codes.
+"""Signing in on the web: sessions, second factors, recovery codes; and the order in which screens list a mailbox.
 
 Revision ID: 0002
 """
@@ -17,7 +17,10 @@ Big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the three tables."""
+    """Make three tables and an index."""
+    op.create_index(
+        "ix_entry_mailbox_id_internal_date_uid", "entry", ["mailbox_id", "internal_date", "uid"], unique=False
+    )
     op.create_table(
         "web_session",
         sa.Column("id", Big, autoincrement=True, nullable=False),
