@@ -87,12 +87,14 @@ async def live(
     from appliance.ops import commands
     from appliance.ops import serve as serving
     from appliance.ops.control import ControlServer
+    from appliance.ops.indexing import Indexing
 
     main_log, parts = log.get("run"), build(ground, certificates, sockets)
     supervisor = Supervisor(main_log)
     supervisor.add(LagProbe(parts.metrics.lag, main_log))
     for service in (*smtp_services(parts), *imap_services(parts), *web_services(parts)):
         supervisor.add(service)
+    supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index")))
 
     def run(command: str, args: Mapping[str, Any], tell: Any, actor: str) -> Mapping[str, Any]:
         if command == "metrics":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from appliance.ops import maildir, people, queue
+from appliance.ops import indexing, maildir, people, queue
 from appliance.ops.control import Result, Tell
 from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
@@ -244,4 +244,5 @@ COMMANDS: Mapping[str, Command] = {
     "metrics": _metrics,
     "version": _version,
     **queue.COMMANDS,
+    **indexing.COMMANDS,
 }

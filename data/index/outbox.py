@@ -42,6 +42,7 @@ _MESSAGES = (
     .where(t.mailbox.c.account_id == bindparam("account"))
     .distinct()
 )
+_ACCOUNTS = select(t.mailbox.c.account_id).where(t.mailbox.c.messages > 0).distinct()
 _RECORD = select(_fact.value).where(_fact.name == bindparam("p_name"))
 _MEND = update(t.appliance).where(_fact.name == bindparam("p_name")).values(value=bindparam("new_value"))
 _FIRST = insert(t.appliance).values(name=bindparam("p_name"), value=bindparam("new_value"))
@@ -86,6 +87,11 @@ def count(reader: Reader, account: AccountId) -> int:
 def messages(reader: Reader, account: AccountId) -> set[int]:
     """Every message that is in a mailbox of the account."""
     return {message for (message,) in reader.all(_MESSAGES, {"account": account})}
+
+
+def accounts(reader: Reader) -> list[AccountId]:
+    """The accounts that have mail."""
+    return [AccountId(account) for (account,) in reader.all(_ACCOUNTS)]
 
 
 def done(db: Database, account: AccountId, rows: Sequence[int], record: Record) -> None:

@@ -43,6 +43,11 @@ class Chunks:
         self._held = 0
         self._next = 0
 
+    @property
+    def held(self) -> int:
+        """Octets kept now."""
+        return self._held
+
     def number(self) -> int:
         """A number for a file that was opened."""
         with self._lock:

@@ -37,6 +37,9 @@ PATIENCE = 20
 """Messages that may wait while a merge goes on; searches look at them one by one."""
 
 
+_ALWAYS: Callable[[], bool] = lambda: True  # noqa: E731
+
+
 class Step(StrEnum):
     """What a call of `step` has done."""
 
@@ -79,7 +82,7 @@ class Writer:
         self._asked[account] = None if found is None else found.name
         self.on_work()
 
-    def step(self, go_on: Callable[[], bool] = lambda: True) -> Step:
+    def step(self, go_on: Callable[[], bool] = _ALWAYS) -> Step:
         """Do the next piece of work: a rebuild that was asked for, a batch, or (when nothing waits) a merge.
 
         A merge is given up as soon as `go_on` says no, or more than a few messages wait.
@@ -96,20 +99,30 @@ class Writer:
                 return self._batch_or_renew(account_or_none, go_on)
             return self._merge_one(go_on)
 
-    def rebuild(self, account: AccountId, tell: Callable[[int, int], None], go_on: Callable[[], bool]) -> int:
+    def check(self) -> bool:
+        """Once at start: an account whose mail has an index that is lost, or none at all, gets a new one."""
+        with self._db.read() as reader:
+            found = {account: outbox.record(reader, account) for account in outbox.accounts(reader)}
+        for account, record in found.items():
+            try:
+                self._shelf.generation(account, record)
+            except Lost:
+                self.lost(account, record)
+        return True
+
+    def rebuild(self, account: AccountId, tell: Callable[[int, int], None]) -> int:
         """Throw the index of an account away and make it again, here and now; returns how many messages it holds."""
         with self._lock:
             total = self._renew(account, "it was asked for", lambda done, total: tell(0, total))
-        tell(0, total)
-        while go_on():
+        while True:
             with self._lock:
                 with self._db.read() as reader:
                     left = outbox.count(reader, account)
-                if not left:
-                    break
-                self._batch_or_renew(account, go_on)
-            tell(max(0, total - left + BATCH) if left > BATCH else total, total)
-        return self.status(account).indexed
+                if left:
+                    self._batch_or_renew(account, _ALWAYS)
+            tell(max(0, total - left), total)
+            if not left:
+                return self.status(account).indexed
 
     def status(self, account: AccountId) -> Status:
         """How the index of an account stands."""
