@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import heapq
 import os
+import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,8 +32,11 @@ from data.index.words import Words
 
 _WANTS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EINTR)
 
-Document = tuple[int, Words]
+Packed = dict[str, bytes]
+"""word -> positions as a posting keeps them; without containers inside, it costs the garbage collector nothing"""
+Document = tuple[int, Packed]
 """(message id, its words)"""
+_POSTING = struct.Struct("=HI")
 
 
 class Lost(Exception):
@@ -106,13 +110,30 @@ def write(storage: SealedStorage, name: str, documents: Sequence[Document]) -> A
 
 def _inverted(documents: Sequence[Document]) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:
     """word -> (document number, positions), in the order of the words' octets."""
-    inverted: dict[str, list[tuple[int, bytes]]] = {}
+    # Lists of tuples would be a hundred thousand containers a batch: the garbage collector would stop every thread to
+    # look at all of them. So the postings of a word are one string of octets, too.
+    inverted: dict[str, bytes] = {}
+    known = inverted.get
     for number, (_, words) in enumerate(documents):
-        for word, positions in words.items():
-            inverted.setdefault(word, []).append((number, s.packed(positions)))
+        for word, value in words.items():
+            inverted[word] = known(word, b"") + _POSTING.pack(number, len(value)) + value
     # the order of code points is the order of UTF-8
     for word in sorted(inverted):
-        yield word.encode("utf-8", "surrogatepass"), inverted[word]
+        yield word.encode("utf-8", "surrogatepass"), list(_postings(inverted[word]))
+
+
+def _postings(joined: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(joined):
+        number, size = _POSTING.unpack_from(joined, at)
+        at += _POSTING.size
+        yield number, joined[at : at + size]
+        at += size
+
+
+def packed(words: Words) -> Packed:
+    """The words of a message, ready to be written."""
+    return {word: s.packed(positions) for word, positions in words.items()}
 
 
 def _write_ids(codec: Any, storage: SealedStorage, segment: Any, ids: Iterable[int]) -> None:

@@ -177,7 +177,7 @@ class Writer:
                 words = words_of(reader, self._blobs, message)
             seen.add(message)
             if words is not None:
-                found.append((message, words))
+                found.append((message, segments.packed(words)))
                 size += sum(map(len, words.values()))
             if size >= BATCH_WORDS:
                 break
