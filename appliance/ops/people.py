@@ -47,18 +47,29 @@ class Office(Protocol):
 
 
 def add_account(
-    ground: Office, address: str, *, password: str, name: str = "", role: Role = Role.USER, actor: str
+    ground: Office,
+    address: str,
+    *,
+    password: str,
+    name: str = "",
+    role: Role = Role.USER,
+    quota: int | None = None,
+    language: str | None = None,
+    actor: str,
 ) -> AccountId:
-    """A new account with INBOX, Drafts, Sent, Junk, Trash and Archive. Raises Invalid, Conflict, NotFound."""
+    """A new account with INBOX, Drafts, Sent, Junk, Trash and Archive. Raises Invalid, Conflict, NotFound.
+
+    `quota` (octets, 0 unlimited) and `language` are the organisation's where they are not given.
+    """
     verifier = hash_password(password)
     organisation = ground.directory.organisation()
     everybody = Scope.organisation(organisation.id)
-    quota = ground.settings.number(everybody, "account.quota")
-    language = ground.settings.text(everybody, "account.language")
+    octets = ground.settings.number(everybody, "account.quota") if quota is None else quota
+    spoken = ground.settings.text(everybody, "account.language") if language is None else language
 
     def op(tx: Tx) -> AccountId:
         account = ground.directory.add_account_in(
-            tx, address, name=name, role=role, password_verifier=verifier, quota=quota, language=language
+            tx, address, name=name, role=role, password_verifier=verifier, quota=octets, language=spoken
         )
         ground.store.mailboxes.create_defaults_in(tx, account)
         _record(ground, tx, actor, "account.add", address, role=role.value)
