@@ -118,7 +118,7 @@ class Asked:
     @property
     def fragment(self) -> bool:
         """Does a script of ours ask for a part of a page?"""
-        return self.header("HX-Request") == "true"
+        return self.header("HX-Request") == "true" and self.header("HX-History-Restore-Request") != "true"
 
 
 def from_here(asked: Asked) -> bool:

@@ -148,7 +148,7 @@ class Pages:
         self._env.globals["tone"] = tone
         self._env.globals["initials"] = initials
         self._env.filters.update(when=self._when, day=self._day, moment=self._moment, octets=_octets, number=_number)
-        self._env.filters["browser"] = browser
+        self._env.filters.update(browser=browser, iso=_iso)
 
     def icon(self, name: str, extra: str = "") -> Markup:
         """A drawing of the sprite; it says nothing to a screen reader."""
@@ -211,6 +211,11 @@ def zone_of(name: str) -> tzinfo:
 
 def _local(millis: int, zone: str) -> datetime:
     return datetime.fromtimestamp(max(0, min(millis, 253_402_214_400_000)) / 1000, zone_of(zone))
+
+
+def _iso(millis: int) -> str:
+    """For `datetime`: UTC, to the second."""
+    return _local(millis, "UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pass_context

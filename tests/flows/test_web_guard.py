@@ -5,28 +5,59 @@ The routes are read from the applications themselves, so that none can be missed
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import json
 import re
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 
 import admin.app
 import webmail.app
+from appliance.config import build
+from appliance.ops import init
+from appliance.ops import state as ground_floor
 from appliance.web.access import ADMIN, FACES, MAIL, Access, Declared, RouteError, Routes, WebApp
 from appliance.web.guard import COMMON, CSP_PAGE
 from appliance.web.parts import WebParts
+from data.clock import SystemClock
 from tests.house import House, house
 from tests.web_rig import Browser
+from webmail.outgoing import Outgoing
 
 ANN, ROOT = "ann@example.test", "root@example.test"
-NOTHING = cast(WebParts, None)
-APPS = {MAIL.name: webmail.app.create_app(NOTHING), ADMIN.name: admin.app.create_app(NOTHING)}
+
+
+def _parts() -> WebParts:
+    """Real storage and no loop: enough to declare every route; nothing of them runs here."""
+    state = Path(tempfile.mkdtemp(prefix="routes-"))
+    init.initialise(state, init.Choices("example.test", "Example", {"hostname": "mail.example.test"}), SystemClock())
+    with ground_floor.hold(state) as held:
+        ground = ground_floor.open_ground(held, build({"hostname": "mail.example.test"}), SystemClock())
+        kept = ("state", "config", "clock", "db", "store", "directory", "settings", "audit", "keys")
+        rest: dict[str, Any] = {name: getattr(ground, name) for name in kept}
+        rest |= dict.fromkeys(("gate", "workers", "metrics", "log"))
+        ground.close()
+    atexit.register(shutil.rmtree, state, ignore_errors=True)
+    return WebParts.build(pages=cast(Any, None), **rest)
+
+
+PARTS = _parts()
+APPS = {MAIL.name: webmail.app.create_app(PARTS, cast(Outgoing, None)), ADMIN.name: admin.app.create_app(PARTS)}
+
+
+def _filled(rule: str) -> str:
+    """A rule with something in each of its places."""
+    chosen = re.sub(r"<any\((\w+)[^)]*\):\w+>", r"\1", rule)
+    return re.sub(r"<(?:path:|string:)?\w+>", "x", re.sub(r"<int[^>]*>", "1", chosen))
 
 
 def _routes() -> list[tuple[str, str, str, Declared]]:
@@ -34,7 +65,7 @@ def _routes() -> list[tuple[str, str, str, Declared]]:
     for face in FACES:
         app = APPS[face.name]
         for rule in app.url_map.iter_rules():
-            path = face.prefix + re.sub(r"<(?:int:)?\w+>", "1", re.sub(r"<(?:path|string):\w+>", "x", str(rule)))
+            path = face.prefix + _filled(str(rule))
             found.append((face.name, path, rule.endpoint, app.declared[rule.endpoint]))
     return found
 
@@ -141,7 +172,7 @@ def test_N2_no_change_without_token_and_origin(running: House, visitors, face: s
     assert plain.status == 403, "JSON as text/plain"
     for method in ("GET", "HEAD"):
         answer = browser.ask(method, f"{path}?csrf={token}", None, {"Origin": here})
-        assert answer.status in {405, 200, 303}, method
+        assert answer.status in {405, 404, 200, 303}, method
         if answer.status != 405:
             assert any(rule == path for _, rule, _ in GETS), f"{path} is no page"
     assert browser.get(f"/{'webmail' if face == 'mail' else 'admin'}/security").status == 200, "still signed in"
