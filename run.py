@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.net.resolver import Resolver
     from appliance.net.tls import Certificates
     from appliance.ops.state import Ground
+    from appliance.space import Space
     from appliance.web.parts import WebParts
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
@@ -49,6 +50,7 @@ class Parts:
     maillog: MailLog
     gate: Gate
     resolver: Resolver
+    space: Space
 
 
 def serve(state: Path, given: Mapping[str, Any]) -> int:
@@ -127,6 +129,7 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
     from appliance.maillog import MailLog
     from appliance.metrics import Metrics
     from appliance.net import resolver
+    from appliance.space import Space
 
     config, metrics, clock = ground.config, Metrics(), ground.clock
     workers = Workers(threads=config.limits.threads)
@@ -143,6 +146,7 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
         maillog=MailLog(log.get("mail"), metrics),
         gate=gate,
         resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns),
+        space=Space(ground.state, config.limits.disk_floor, clock),
     )
 
 
@@ -150,7 +154,6 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     """What mail that comes in or goes out is handed to, and the one door for what goes out."""
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
-    from smtp.delivery.space import Space
     from smtp.policy.limits import Outflow
     from smtp.submission import Submission
 
@@ -160,7 +163,7 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
         db=ground.db,
         delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
         workers=parts.workers,
-        space=Space(ground.state, config.limits.disk_floor, clock),
+        space=parts.space,
         clock=clock,
         maillog=parts.maillog,
     )
@@ -235,7 +238,11 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         warn=policy.warns,
     )
     reporter = Reporter(
-        config.hostname, ground.directory, Catalogue.load(), lambda work: messages.content(work.item.blob)
+        config.hostname,
+        ground.directory,
+        ground.settings,
+        Catalogue.load(),
+        lambda work: messages.content(work.item.blob),
     )
     queue = Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
     parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
@@ -252,7 +259,17 @@ def imap_services(parts: Parts) -> list[Service]:
 
     ground, limits = parts.ground, parts.ground.config.limits
     hub = Hub(ground.store.changes, asyncio.get_running_loop().call_soon_threadsafe)
-    shared = ImapParts(ground.store, parts.gate, parts.workers, ground.clock, log.get("imap"), hub, VERSION)
+    shared = ImapParts(
+        ground.store,
+        parts.gate,
+        parts.workers,
+        ground.clock,
+        log.get("imap"),
+        hub,
+        parts.maillog,
+        VERSION,
+        parts.space,
+    )
     rules = Rules(
         message_size=limits.message_size,
         plaintext_login=ground.config.bench,

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ NETWORK_MOST: Final = 64
 _TEXT_MOST: Final = 1_024
 _PASSWORD_ONLY: Final = frozenset({"web"})
 """Where an app password is nothing: pages, which can change the password itself (RELIABILITY N7)."""
+_ADDRESS: Final = re.compile(r"[\w.+=-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,63}")
 _WINDOW: Final = 10 * MINUTE / 1000
 _FREE_FAILURES: Final = 5
 _DELAY_FIRST: Final = 2.0
@@ -329,7 +331,7 @@ def _bounded(text: str) -> str:
 
 
 def _told(account: Account | None, identity: str) -> str:
-    """How the log names who was meant; a bare word may be a password in the wrong field."""
+    """How the log names who was meant; anything but an address may be a password in the wrong field, `@` in it or not."""
     if account is not None:
         return account.address
-    return identity[:128] if "@" in identity else "(unknown)"
+    return identity if len(identity) <= 128 and _ADDRESS.fullmatch(identity) else "(unknown)"

@@ -192,7 +192,7 @@ class Config:
     )
     profile: str = _known(
         "production",
-        "production, development, or bench (no limits and no TLS demanded on loopback)",
+        "one of production, development, and bench (no limits and no TLS demanded on loopback)",
         _choice(*PROFILES),
     )
     bind: tuple[str, ...] = _known(
@@ -209,7 +209,7 @@ class Config:
     )
     route_all: str = _known("", "HOST:PORT that takes all outgoing mail, without a look at MX records", _route)
     key_file: str = _known("", "file of the master key; empty: master.key in the state directory", _string)
-    database: str = _known("", "postgresql:// URL; empty: SQLite in the state directory", _database)
+    database: str = _known("", "a postgresql:// URL; empty: SQLite in the state directory", _database)
     log_level: str = _known("info", "least level that is logged: debug, info, warning, error", _choice(*LEVELS))
     loop: str = _known("auto", "event loop: uvloop, asyncio, or auto (uvloop where it is installed)", _choice(*LOOPS))
     tls: Tls = field(default_factory=Tls)
@@ -283,7 +283,7 @@ def table() -> str:
 
 def render(values: Mapping[str, Any]) -> str:
     """The text of a configuration file that sets `values` (dotted keys) and documents all the rest. Raises ConfigError."""
-    kept = {key: _checked(key, value, "this value") for key, value in values.items()}
+    kept = {key: _checked(key, value, "init") for key, value in values.items()}
     lines = [
         "# Mailstead: what must be known before the database is open. Everything else is set while the server runs.",
         "# An environment variable (MAILSTEAD_HOSTNAME, MAILSTEAD_LIMITS_THREADS, ...) overrides the line here.",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import pwd
 import re
 import resource
 import sys
@@ -110,9 +111,17 @@ def _make_private(path: Path) -> None:
     """0700 and ours (RELIABILITY N16: other users of the machine see nothing)."""
     facts = path.stat()
     if facts.st_uid != os.geteuid():
-        raise StateError(f"{path} belongs to user {facts.st_uid}, this process runs as user {os.geteuid()}")
+        owner = _user(facts.st_uid)
+        raise StateError(f"{path} belongs to {owner} and this is {_user(os.geteuid())}; run it as {owner}")
     if facts.st_mode & 0o777 != 0o700:
         path.chmod(0o700)
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _take_lock(path: Path) -> int:

@@ -11,26 +11,29 @@ May not: know Twisted. A Line below carries octets; tests give their own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol
 
 from appliance.log import new_id
 from data.errors import StoreError
+from data.ids import AccountId
 from imap import response, wire
 from imap.actions import append, select
-from imap.actions.call import After, Call, Done, Gone, ImapParts, Line
-from imap.command import Append, Tagged
+from imap.actions.call import After, Call, Done, Gone, ImapParts
+from imap.actions.input import TOO_LONG, Input, Source
+from imap.command import Append
 from imap.errors import Bad, Bye, ImapError, No, from_store, serverbug
 from imap.grammar import commands
 from imap.session import Rules, Session, State
 from imap.table import RULES, Rule
 
 GREETING = "Mailstead ready"
-_TOO_LONG = "The command is too long"
+_BREATH = 32
+"""Commands carried out at once after which a long pipeline lets others have the loop."""
 
 
-class Transport(Line, Protocol):
-    """A Line with the handles that only the conversation as a whole may use."""
+class Transport(Source, Protocol):
+    """A Source with the handles that only the conversation as a whole may use."""
 
     def start_tls(self) -> None:
         """Begin TLS behind what was written."""
@@ -40,14 +43,6 @@ class Transport(Line, Protocol):
         """Close once everything written was sent."""
         ...
 
-    def pause(self) -> None:
-        """Read nothing for now: what came is not worked off yet."""
-        ...
-
-    def resume(self) -> None:
-        """Read again."""
-        ...
-
 
 class Dialogue:
     """The server's side of one connection."""
@@ -55,14 +50,12 @@ class Dialogue:
     __slots__ = (
         "_bad",
         "_closing",
-        "_draining",
         "_failed",
+        "_farewell",
         "_idle",
-        "_more",
+        "_input",
         "_parts",
-        "_paused",
         "_task",
-        "_wire",
         "id",
         "line",
         "session",
@@ -73,15 +66,13 @@ class Dialogue:
         self.id = new_id()
         self.session = Session(rules, secure=secure)
         self._parts = parts
-        self._wire = wire.Wire(wire.BEFORE_LOGIN)
+        self._input = Input(line, wire.BEFORE_LOGIN.literal)
         self._task: asyncio.Task[None] | None = None
-        self._more: asyncio.Future[None] | None = None
         self._idle: Call | None = None
         self._bad = 0
         self._failed = 0
-        self._paused = False
         self._closing = False
-        self._draining = False
+        self._farewell: tuple[str, bytes | None] | None = None
 
     # --- what the transport says --------------------------------------------------------------------------------------
 
@@ -94,22 +85,17 @@ class Dialogue:
         """Octets of the client."""
         if self._closing:
             return
-        self._wire.feed(data)
+        self._input.feed(data)
         if self._task is None:
             self._pump()
-        elif self._more is not None:
-            self._wake()
-        if self._task is not None and not self._paused and self._wire.waiting > self._wire.limits.line:
-            self._paused = True
-            self.line.pause()
+        if self._task is not None:
+            self._input.hold()
 
     def lost(self) -> None:
         """The connection is gone."""
         self._closing = True
-        self._wire.kill()
+        self._input.close()
         self._idle = None
-        if self._more is not None:
-            self._wake()
         view = self.session.deselected()
         if view is not None:
             view.wake = None
@@ -131,7 +117,17 @@ class Dialogue:
     @property
     def waiting(self) -> bool:
         """Whether that command waits for its client to say more."""
-        return self._more is not None
+        return self._input.waiting
+
+    @property
+    def inside(self) -> bool:
+        """Whether a command has begun and its end is not here, or waits for its turn."""
+        return self._input.wire.inside
+
+    @property
+    def account(self) -> AccountId | None:
+        """Whose mail this is, once somebody is signed in."""
+        return self.session.principal.account if self.logged_in and self.session.principal is not None else None
 
     @property
     def logged_in(self) -> bool:
@@ -146,31 +142,43 @@ class Dialogue:
 
     def drain(self) -> None:
         """The server stops: a command under way is finished, then BYE."""
-        self._draining = True
+        self._take_leave("The server is going down", b"UNAVAILABLE")
+
+    def end_access(self) -> None:
+        """The account was suspended or deleted, or its password changed: as `drain`, for this one."""
+        self._take_leave("Please sign in again", None)
+
+    def _take_leave(self, public: str, code: bytes | None) -> None:
+        self._farewell = (public, code)
         if self._task is None:
-            self.bye("The server is going down", b"UNAVAILABLE")
+            self.bye(public, code)
 
     def _close(self) -> None:
         self._closing = True
-        self._wire.kill()
+        self._input.close()
         self.session.ended()
         self.line.close()
 
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Work off what came, until a command needs time or nothing is left."""
+        """Work off what came, until a command needs time, nothing is left or others had to wait for long enough."""
+        count = 0
         while self._task is None and not self._closing:
-            if self._draining:
-                self.bye("The server is going down", b"UNAVAILABLE")
+            if self._farewell is not None:
+                self.bye(*self._farewell)
                 return
             if self.line.congested:
                 self._start(self.line.room())  # nothing more is answered to a client that does not read
                 return
-            event = self._wire.next()
+            if count >= _BREATH and self._idle is None:
+                self._start(asyncio.sleep(0))
+                return
+            event = self._input.wire.next()
             if event is None:
                 return
             self._handle(event)
+            count += 1
 
     def _handle(self, event: wire.Event) -> None:
         if isinstance(event, wire.Text):
@@ -181,7 +189,7 @@ class Dialogue:
         elif isinstance(event, wire.Literal):
             self._literal(event)
         elif isinstance(event, wire.Overlong):
-            self._answer_bad(event.head, Bad(_TOO_LONG))
+            self._answer_bad(event.head, Bad(TOO_LONG))
         elif isinstance(event, wire.Lost):
             self.bye("The command cannot be read", b"TOOBIG")
 
@@ -197,7 +205,7 @@ class Dialogue:
         self._bad = 0
         call = self._call(tagged.tag)
         if rule.slow is not None:
-            self._start(self._slow(call, rule, tagged))
+            self._start(self._slow(call, tagged.name, rule.slow(call, tagged.command)))
             return
         assert rule.quick is not None
         try:
@@ -207,7 +215,7 @@ class Dialogue:
         self._finish(call, rule, tagged.name, done)
 
     def _call(self, tag: bytes) -> Call:
-        return Call(self.line, self._parts, self.session, tag, self._ask, self.id)
+        return Call(self.line, self._parts, self.session, tag, self._input.ask, self.id)
 
     def _answer_bad(self, data: bytes, error: ImapError) -> None:
         """A command that could not be understood; too many in a row, and it was no mail client that called."""
@@ -221,144 +229,45 @@ class Dialogue:
 
     def _literal(self, event: wire.Literal) -> None:
         """A literal comes: the message of an APPEND is streamed, any other is part of its command."""
-        tag, name = commands.head(event.head)
         if self._idle is not None:
             self.bye("Expected DONE")
             return
+        tag, name = commands.head(event.head)
         try:
             if name == b"APPEND" and self.session.state in RULES[name].states:
                 command = commands.append_head(event.head, utf8_names=self.session.utf8)
                 if command is not None:
-                    self._start(self._append(self._call(tag), command, event))
+                    self._append(self._call(tag), command, event)
                     return
         except ImapError as error:
-            self._decline(event, tag, error)
+            self._decline(event, error)
             return
-        if not self._wire.admits(event):
-            self._decline(event, tag, Bad("The literal is too large", b"TOOBIG"))
+        if not self._input.wire.admits(event):
+            self._decline(event, Bad("The literal is too large", b"TOOBIG"))
             return
         if event.sync:
             self.line.write(response.CONTINUE)
-        self._wire.collect()
+        self._input.wire.collect()
 
-    def _decline(self, event: wire.Literal, tag: bytes, error: ImapError) -> None:
-        """A literal that is not taken: one on its way is skipped if it is of a bearable size, or ends it all."""
+    def _append(self, call: Call, command: Append, event: wire.Literal) -> None:
+        self._start(self._slow(call, b"APPEND", append.append(call, command, event, self._input)))
+
+    def _decline(self, event: wire.Literal, error: ImapError) -> None:
+        """A literal that is not taken, nor the command it belongs to."""
         if event.sync:
-            self._wire.refuse()
+            self._input.wire.refuse()
             self._answer_bad(event.head, error)
-        elif event.size <= self._bearable():
-            self._start(self._skip(self._call(tag), error))
         else:
+            self._start(self._declined(event, error))
+
+    async def _declined(self, event: wire.Literal, error: ImapError) -> None:
+        tag, _ = commands.head(event.head)
+        try:
+            await self._input.decline(event, error)
+        except Bye:
             self.line.write(_refusal(tag, error))
-            self.bye("The literal is too large", b"TOOBIG")
-
-    def _bearable(self) -> int:
-        """Octets of an unwanted literal that are read and thrown away."""
-        return self.session.rules.message_size if self.logged_in else self._wire.limits.literal
-
-    async def _skip(self, call: Call, error: ImapError) -> None:
-        self._wire.skip()
-        await self._rest()
-        self._complete(call, b"", error)
-
-    async def _append(self, call: Call, command: Append, event: wire.Literal) -> None:
-        upload = append.Upload(call, command, event.size)
-        outcome: Done | ImapError
-        try:
-            append.check_size(call, event.size)
-            await upload.begin()
-        except (ImapError, StoreError) as error:
-            await self._refuse_message(call, event, _known(error))
-            return
-        if event.sync:
-            self.line.write(response.CONTINUE)
-        self._wire.stream()
-        try:
-            while True:
-                octets = await self._event()
-                if isinstance(octets, wire.Octets):
-                    await upload.feed(octets.data)
-                    if octets.last:
-                        break
-            if await self._rest():
-                raise Bad("Expected the end of the command behind the message")
-            outcome = await upload.finish()
-        except (ImapError, StoreError) as error:
-            await upload.discard()
-            outcome = _known(error)
-        except BaseException:
-            await upload.discard()
             raise
-        await self._settle(call, RULES[b"APPEND"])
-        self._complete(call, b"APPEND", outcome)
-
-    async def _refuse_message(self, call: Call, event: wire.Literal, error: ImapError) -> None:
-        """Before the message was sent, or while it is on its way (attack I4)."""
-        if event.sync:
-            self._wire.refuse()
-            self._complete(call, b"APPEND", error)
-        elif event.size <= self._bearable():
-            await self._skip(call, error)
-        else:
-            self.line.write(_refusal(call.tag, error))
-            raise Bye("The message is too large", b"TOOBIG")
-
-    # --- waiting for the client -----------------------------------------------------------------------------------------
-
-    async def _event(self) -> wire.Event:
-        """The next event, for a command that reads on. Raises Gone."""
-        while True:
-            event = self._wire.next()
-            if event is not None:
-                return event
-            if self._closing:
-                raise Gone
-            if self._paused:
-                self._paused = False
-                self.line.resume()
-            self._more = asyncio.get_running_loop().create_future()
-            try:
-                await self._more
-            finally:
-                self._more = None
-
-    def _wake(self) -> None:
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
-
-    async def _rest(self) -> bytes:
-        """What stands behind a literal, up to the end of the line; further literals are thrown away."""
-        rest = b""
-        while True:
-            event = await self._event()
-            if isinstance(event, wire.Text):
-                return rest + event.data
-            if isinstance(event, wire.Literal):
-                rest = event.head
-                if not event.sync and event.size <= self._bearable():
-                    self._wire.skip()
-                elif event.sync:
-                    self._wire.refuse()
-                    return rest
-                else:
-                    raise Bye("The literal is too large", b"TOOBIG")
-            elif isinstance(event, wire.Lost):
-                raise Bye("The command cannot be read", b"TOOBIG")
-            elif isinstance(event, wire.Overlong):
-                return event.head
-
-    async def _ask(self, challenge: bytes) -> bytes:
-        """A continuation request and the client's answer (AUTHENTICATE)."""
-        self.line.write(b"+ %b\r\n" % challenge)
-        event = await self._event()
-        if isinstance(event, wire.Text):
-            return event.data
-        if isinstance(event, wire.Overlong):
-            raise Bad(_TOO_LONG)
-        if isinstance(event, wire.Literal) and event.sync:
-            self._wire.refuse()
-            raise Bad("Expected a line in base64")
-        raise Bye("The command cannot be read")
+        self._answer_bad(event.head, error)
 
     # --- carrying out ---------------------------------------------------------------------------------------------------
 
@@ -379,25 +288,30 @@ class Dialogue:
             self.bye("An internal error happened", b"SERVERBUG")
         finally:
             self._task = None
-        if self._paused and not self._closing:
-            self._paused = False
-            self.line.resume()
+        self._input.release()
         self._pump()
 
-    async def _slow(self, call: Call, rule: Rule, tagged: Tagged) -> None:
-        assert rule.slow is not None
-        outcome: Done | ImapError
+    async def _slow(self, call: Call, name: bytes, work: Awaitable[Done]) -> None:
         try:
-            outcome = await rule.slow(call, tagged.command)
+            outcome = await self._outcome(name, work)
+        except Bye as error:
+            if error.first is not None:
+                self.line.write(_refusal(call.tag, error.first))
+            raise
+        await self._settle(call, RULES[name])
+        self._complete(call, name, outcome)
+
+    async def _outcome(self, name: bytes, work: Awaitable[Done]) -> Done | ImapError:
+        """How a command ended; what nobody expected is logged, and told by a fixed text."""
+        try:
+            return await work
         except (Gone, Bye):
             raise
         except (ImapError, StoreError) as error:
-            outcome = _known(error)
+            return _known(error)
         except Exception as error:
-            self._parts.log.failure(error, id=self.id, command=tagged.name)
-            outcome = serverbug()
-        await self._settle(call, rule)
-        self._complete(call, tagged.name, outcome)
+            self._parts.log.failure(error, id=self.id, command=name)
+            return serverbug()
 
     async def _settle(self, call: Call, rule: Rule) -> None:
         """Tell what happened meanwhile, piece by piece."""
@@ -444,14 +358,15 @@ class Dialogue:
         call.send(response.tagged(call.tag, b"OK", text, outcome.code))
         call.flush()
         if name in (b"LOGIN", b"AUTHENTICATE"):
-            self._wire.limits = wire.AFTER_LOGIN
+            self._input.wire.limits = wire.AFTER_LOGIN
+            self._input.bearable = self.session.rules.message_size
         if outcome.after is After.CLOSE:
             self._close()
         elif outcome.after is After.TLS:
             self._start_tls()
 
     def _start_tls(self) -> None:
-        self._wire.drop()
+        self._input.wire.drop()
         self.session.secured()
         self._bad = 0
         self.line.start_tls()

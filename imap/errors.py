@@ -40,7 +40,16 @@ class No(ImapError):
 
 
 class Bye(ImapError):
-    """The conversation cannot go on: an untagged BYE, then the connection is closed (RFC 9051 §7.1.5)."""
+    """The conversation cannot go on: an untagged BYE, then the connection is closed (RFC 9051 §7.1.5).
+
+    `first`: what the command that led here is told before it.
+    """
+
+    def __init__(
+        self, public: str, code: bytes | None = None, private: str = "", *, first: ImapError | None = None
+    ) -> None:
+        super().__init__(public, code, private)
+        self.first = first
 
 
 _CODES: tuple[tuple[type[StoreError], bytes], ...] = (

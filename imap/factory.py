@@ -19,6 +19,7 @@ from twisted.internet.protocol import Factory
 
 from appliance.metrics import Metrics
 from appliance.net.sockets import adopt, is_loopback, network_of
+from data.ids import AccountId
 from imap import response
 from imap.actions.call import ImapParts
 from imap.dispatch import Dialogue
@@ -60,6 +61,7 @@ class ImapFactory(Factory):
         self._peers: Counter[str] = Counter()
         self._draining = False
         self._loop = asyncio.get_running_loop()
+        parts.hub.on_access_ended(self.end_access)
 
     def now(self) -> float:
         """The loop's clock, in seconds."""
@@ -124,6 +126,13 @@ class ImapFactory(Factory):
         now = self.now()
         for connection in tuple(self.connections):
             connection.look(now)
+
+    def end_access(self, account: AccountId) -> None:
+        """Whoever is signed in as that account finishes the command they are in and is told BYE."""
+        for connection in tuple(self.connections):
+            dialogue = connection.dialogue
+            if dialogue is not None and dialogue.account == account:
+                dialogue.end_access()
 
     def drain(self) -> None:
         """Nobody new; everyone else finishes the command they are in and is told BYE."""

@@ -15,8 +15,8 @@ from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
-from data.ids import MailboxId
-from data.store.changes import Added, Change, ChangeBus, Expunged, FlagsChanged, QueueChanged, Subscribed
+from data.ids import AccountId, MailboxId
+from data.store.changes import AccessEnded, Added, Change, ChangeBus, Expunged, FlagsChanged, QueueChanged, Subscribed
 from data.store.messages import Known
 from imap.view import View
 
@@ -92,6 +92,7 @@ class Hub:
         self._openings: set[Opening] = set()
         self._claimed: dict[MailboxId, int] = {}
         self._mirrors: OrderedDict[MailboxId, Mirror] = OrderedDict()
+        self._doormen: list[Callable[[AccountId], None]] = []
         self._leave = bus.subscribe(self._enqueue)
 
     def close(self) -> None:
@@ -115,7 +116,6 @@ class Hub:
         if not queue:
             return
         if len(queue) > MAX_COMMITS:
-            queue.clear()
             self._lose_all()
             return
         touched: dict[View, None] = {}
@@ -132,7 +132,10 @@ class Hub:
                 opening.changes.append(change)
             else:
                 opening.lost = True
-        if isinstance(change, QueueChanged | Subscribed):
+        if isinstance(change, AccessEnded):
+            for show_out in self._doormen:
+                show_out(change.account)
+        if isinstance(change, QueueChanged | Subscribed | AccessEnded):
             return
         mirror = self._mirrors.get(change.mailbox)
         if mirror is not None and isinstance(change, Added | Expunged | FlagsChanged):
@@ -153,6 +156,11 @@ class Hub:
         return next((view for view in views if not view.readonly and not view.rev2), None)
 
     def _lose_all(self) -> None:
+        """Drop what waits, but nobody's dismissal, and have every mailbox read again."""
+        ended = [c for commit in self._queue for c in commit if isinstance(c, AccessEnded)]
+        self._queue.clear()
+        for change in ended:
+            self._route(change, {})
         self._mirrors.clear()
         for opening in self._openings:
             opening.lost = True
@@ -163,6 +171,10 @@ class Hub:
                     view.wake()
 
     # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def on_access_ended(self, show_out: Callable[[AccountId], None]) -> None:
+        """Have `show_out` called with each account whose sessions must end."""
+        self._doormen.append(show_out)
 
     def opening(self) -> Opening:
         """Begin to listen, before the snapshot is taken."""
@@ -180,7 +192,7 @@ class Hub:
         self._openings.discard(opening)
         mirror = None if opening.lost else self._mirror(view)
         for change in opening.changes:
-            if not isinstance(change, QueueChanged | Subscribed) and change.mailbox == view.mailbox:
+            if not isinstance(change, QueueChanged | Subscribed | AccessEnded) and change.mailbox == view.mailbox:
                 view.note(change)
                 if mirror is not None and isinstance(change, Added | Expunged | FlagsChanged):
                     mirror.apply(change)

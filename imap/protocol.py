@@ -9,6 +9,8 @@ looks at the clock for all of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import typing
 from typing import Any
 
@@ -22,6 +24,7 @@ from imap.actions.call import Gone
 from imap.dispatch import Dialogue
 from imap.session import Rules
 
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 LINGER = 10.0
 """Seconds that a client gets to read the end of a conversation and to close its side."""
 
@@ -86,6 +89,17 @@ class ImapProtocol(Protocol):
         self.heard = self.owner.now()
         if self.dialogue is not None:
             self.dialogue.received(data)
+            if self.dialogue.inside:
+                self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Have the kernel acknowledge what came, now. A client that writes a literal and the end of its line apart may
+        have to wait for that (Nagle's rule), and the kernel would hold it back, some 40 ms, for an answer to send along.
+        """
+        sock = getattr(self.transport, "socket", None)
+        if _QUICKACK is not None and sock is not None and not self._gone:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""

@@ -200,6 +200,7 @@ class View:
         """Changes were missed: nothing noted is of use, the mailbox must be read again."""
         self.lost = True
         self._changes.clear()
+        self._shown.clear()
         self._rows = 0
 
     def recover(self, uids: array[int], modseq: int, states: Iterable[FlagState]) -> None:
@@ -264,8 +265,10 @@ class View:
                 self._melt_gone((*self.uids, *added), added, flags)
             if isinstance(change, FlagsChanged | Added):
                 keywords.update({row[2] for row in change.rows})
-        for uid, mask, words, modseq in self._shown:
-            flags.setdefault(uid, _Flags(mask, words, modseq, _Told.FLAGS))
+        for uid, mask, words, modseq in {state[0]: state for state in self._shown}.values():
+            newer = flags.get(uid)
+            told = _Flags(mask, words, modseq, _Told.FLAGS) if newer is None else newer._replace(told=_Told.FLAGS)
+            flags[uid] = told
         self._shown.clear()
         self._silent.clear()
         return added, flags, keywords

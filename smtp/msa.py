@@ -79,9 +79,16 @@ class Msa:
                 envid=envelope.envid,
                 ret=envelope.ret,
                 smtputf8=envelope.smtputf8,
+                requiretls=envelope.requiretls,
             )
         )
         return reply.taken(done.trail)
+
+    def heard(self, session: Session) -> None:
+        """Submission sets no marks: whoever sends twice means it."""
+
+    def settle(self) -> None:
+        """Nothing waits."""
 
 
 def _principal(session: Session) -> Principal:

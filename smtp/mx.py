@@ -73,6 +73,7 @@ class Mx:
             received=received(session, envelope, hostname=self._parts.hostname, now=self._parts.clock.now()),
             prepared=prepared,
             smtputf8=envelope.smtputf8,
+            requiretls=envelope.requiretls,
             envid=envelope.envid,
             ret=envelope.ret,
             network=session.peer.network,
@@ -83,14 +84,23 @@ class Mx:
             await self._parts.workers.blocking(self._messages.discard, prepared)
             raise Refused(reply.DELIVERY_LOOP, "delivery.loop")
         done = await self._parts.workers.landed(self._parts.db.submit(self._landing(letter, recipients)))
+        session.unheard = tuple(done.marks)
         self._tell(session, envelope, prepared, done)
         return reply.taken(envelope.trail)
+
+    def heard(self, session: Session) -> None:
+        """The client went on: a second copy of what it sent would be meant."""
+        self._parts.delivery.marks.heard(session.unheard)
+
+    def settle(self) -> None:
+        """Write down what was heard since the last delivery."""
+        self._parts.db.submit(self._parts.delivery.marks.forget_in)
 
     def _landing(self, letter: Letter, recipients: list[Recipient]) -> Callable[[Tx], Delivered]:
         def op(tx: Tx) -> Delivered:
             targets = (target for one in recipients for target in one.resolution.deliveries)
             done = deliver_in(tx, self._parts.delivery, letter, targets)
-            done.forwarded = forward_in(tx, self._parts.delivery, letter, recipients)
+            done.forwarded = forward_in(tx, self._parts.delivery, letter, recipients, done.marks)
             return done
 
         return op
@@ -102,6 +112,7 @@ class Mx:
             trail=envelope.trail,
             listener=self.name,
             peer=session.peer.host,
+            tls=session.tls.version if session.tls is not None else None,
             sender=envelope.return_path,
             recipient=envelope.recipients[0].text,
             recipients=len(envelope.recipients),

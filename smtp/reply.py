@@ -148,6 +148,7 @@ TRY_LATER = Reply(451, "4.3.0", "Something went wrong here; nothing was accepted
 
 SIGN_IN_FIRST = Reply(530, "5.7.0", "Sign in first")
 STARTTLS_FIRST = Reply(530, "5.7.0", "Send STARTTLS first")
+MAY_NOT_SEND = Reply(550, "5.7.1", "This account may not send mail now")
 NOT_YOUR_RETURN_PATH = Reply(550, "5.7.1", "You may not send as that address")
 NOT_YOUR_FROM = Reply(550, "5.7.1", "You may not write as the From, Sender or Resent-From of this message")
 ONE_FROM = Reply(550, "5.7.1", "A message has exactly one From field")

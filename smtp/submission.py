@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from appliance.log import new_id
 from appliance.maillog import Event
-from data.directory.facts import Where
+from data.directory.facts import Status, Where
 from data.disk.db import Tx
+from data.errors import NotFound
 from data.ids import ItemId, Millis
 from data.principal import Principal
 from data.reason import Reason
@@ -96,9 +97,19 @@ class Submission:
     # --- what a face may ask beforehand -------------------------------------------------------------------------------
 
     def require_sender(self, principal: Principal, return_path: str) -> None:
-        """The account may use this return-path; the null one is anybody's (RFC 8098 §2.1). Raises Refused."""
+        """The account may send, and use this return-path; the null one is anybody's (RFC 8098 §2.1). Raises Refused."""
+        self._require_active(principal)
         if return_path and not self._directory.may_use(principal.account, return_path):
             raise Refused(reply.NOT_YOUR_RETURN_PATH, "identity.return-path")
+
+    def _require_active(self, principal: Principal) -> None:
+        """An account that was suspended or deleted after it signed in sends nothing more."""
+        try:
+            active = self._directory.account_by_id(principal.account).status is Status.ACTIVE
+        except NotFound:
+            active = False
+        if not active:
+            raise Refused(reply.MAY_NOT_SEND, "account.inactive")
 
     def recipient(self, one: SubmitRecipient, *, smtputf8: bool) -> Recipient:
         """Where a recipient leads: elsewhere, or to somebody we know. Raises Refused."""

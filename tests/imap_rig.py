@@ -21,6 +21,7 @@ from pathlib import Path
 from appliance import log
 from appliance.auth import Gate
 from appliance.loop import Workers
+from appliance.maillog import MailLog
 from appliance.metrics import Metrics
 from appliance.ops import people
 from appliance.ops import state as ground_floor
@@ -254,7 +255,9 @@ def desk(path: Path) -> Iterator[Desk]:
     workers = Workers(threads=4, loop=loop)
     gate = Gate(ground.directory, workers, ground.clock, log.get("login"), Metrics(), bench=True)
     hub = Hub(ground.store.changes, loop.call_soon_threadsafe)
-    parts = ImapParts(ground.store, gate, workers, ground.clock, log.get("imap"), hub, "0")
+    parts = ImapParts(
+        ground.store, gate, workers, ground.clock, log.get("imap"), hub, MailLog(log.get("mail"), Metrics()), "0"
+    )
     made = Desk(ground, loop, parts, gate)
     try:
         yield made

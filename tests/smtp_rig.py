@@ -31,7 +31,7 @@ from data.principal import Principal, Role
 from data.spool.oversight import Listed
 from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
-from smtp.delivery.space import Space
+from appliance.space import Space
 from smtp.listener.service import Listener, ListenerParts
 from smtp.msa import Msa
 from smtp.mx import Mx

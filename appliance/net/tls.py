@@ -173,7 +173,7 @@ class Certificates:
 
     def _note(self, verb: Literal["certificate.loaded"]) -> None:
         self._log.info(
-            verb, fingerprint=self.pair.fingerprint, expires=self.pair.expires.date(), self_signed=self.pair.self_made
+            verb, fingerprint=self.pair.fingerprint, expires=self.pair.expires.date(), self_made=self.pair.self_made
         )
         if self.pair.expires < datetime.datetime.now(datetime.UTC):
             self._log.warning("certificate.broken", why="the certificate has expired", file=self._certificate_path)

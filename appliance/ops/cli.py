@@ -38,6 +38,7 @@ def main(argv: Sequence[str], serve: Serve) -> int:
     args = parser().parse_args(argv)
     state = Path(args.state).absolute()
     try:
+        _require_text("\n".join(argv), "What was typed")
         return int(args.run(state, args, serve))
     except OperatorError as error:
         print(f"mailstead: {error.line}", file=sys.stderr)
@@ -45,7 +46,10 @@ def main(argv: Sequence[str], serve: Serve) -> int:
     except CommandFailed as error:
         print(f"mailstead: {error.public}", file=sys.stderr)
         return FAILED
-    except (KeyboardInterrupt, Stopped):
+    except (KeyboardInterrupt, EOFError, Stopped):
+        # Ctrl-C, or Ctrl-D in place of an answer
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has left; the interpreter would complain when it flushes
@@ -104,6 +108,12 @@ def _add_people(commands: Any) -> None:
     add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     add.set_defaults(collect=_with_password("address", "name", "admin"))
     _leaf(account, "list", "account.list", shown.accounts, "who is here")
+    change = _leaf(account, "change", "account.change", shown.quiet, "another name, quota or role")
+    change.add_argument("address")
+    change.add_argument("--name", help="the person's name")
+    change.add_argument("--quota", metavar="SIZE", help="what the account may hold: 500M, 2G; 0 is unlimited")
+    change.add_argument("--admin", action=argparse.BooleanOptionalAction, help="may administer, or no longer")
+    change.set_defaults(collect=_named("address", "name", "quota", "admin"))
     passwd = _leaf(account, "passwd", "account.passwd", shown.quiet, "another password")
     passwd.add_argument("address")
     passwd.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
@@ -129,7 +139,7 @@ def _add_addresses(commands: Any) -> None:
     catch.add_argument("address")
     catch.set_defaults(collect=lambda a: {"domain": a.domain, "address": None if a.address == "-" else a.address})
     alias = _group(commands, "alias", "addresses that lead to others")
-    add = _leaf(alias, "add", "alias.add", shown.quiet, "a new alias, or a group when there are several targets")
+    add = _leaf(alias, "add", "alias.add", shown.led, "a new alias, or a group when there are several targets")
     add.add_argument("address")
     add.add_argument("targets", nargs="+", metavar="target")
     add.add_argument("--group", action="store_true", help="a group even with one target")
@@ -170,7 +180,7 @@ def _add_settings(commands: Any) -> None:
     put.set_defaults(
         collect=lambda a: {
             "name": a.name,
-            "value": sys.stdin.read(1 << 18) if a.value == "-" else a.value,
+            "value": _standard_input(1 << 18) if a.value == "-" else a.value,
             "lock": a.lock,
             "account": a.account,
         }
@@ -226,7 +236,7 @@ def _with_password(*names: str) -> Callable[[argparse.Namespace], Result]:
 def _password(from_stdin: bool) -> str:
     """A password as it was given; one newline at its end is not part of it."""
     if from_stdin:
-        text = sys.stdin.read(4096)
+        text = _standard_input(4096)
         return text.removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
         raise OperatorError("there is no terminal to ask for a password: use --password-stdin", USAGE)
@@ -234,6 +244,21 @@ def _password(from_stdin: bool) -> str:
     if getpass.getpass("Again: ") != first:
         raise OperatorError("the two passwords differ")
     return first
+
+
+def _standard_input(most: int) -> str:
+    try:
+        text = sys.stdin.read(most)
+    except UnicodeDecodeError:
+        raise OperatorError("What came on standard input is not UTF-8", USAGE) from None
+    _require_text(text, "What came on standard input")
+    return text
+
+
+def _require_text(text: str, what: str) -> None:
+    """Octets that are no text come in as lone surrogates; no command takes them."""
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise OperatorError(f"{what} is not UTF-8", USAGE)
 
 
 # --- who does it ----------------------------------------------------------------------------------------------------

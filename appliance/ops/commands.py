@@ -6,6 +6,7 @@ StoreError. May not: print or ask; the command line shows results, the control s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from data.store.repair import Repair
 Command = Callable[[Ground, Result, Tell, str], Result]
 _SHOWN = 200
 _CHECKS = 7
+_SIZES = frozenset({"account.quota"})
+_POWER = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
 def run(ground: Ground, command: str, args: Result, tell: Tell, actor: str) -> Result:
@@ -67,6 +70,23 @@ def _shown(ground: Ground, account: Account) -> Result:
 def _account_passwd(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
     people.set_password(ground, args["address"], args["password"], actor)
     return {}
+
+
+def _account_change(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    role = None if args.get("admin") is None else Role.ADMINISTRATOR if args["admin"] else Role.USER
+    quota = None if args.get("quota") is None else octets(args["quota"])
+    if (args.get("name"), role, quota) == (None, None, None):
+        raise Invalid("nothing to change", public="Say what is to be changed: --name, --quota, --admin or --no-admin")
+    people.change_account(ground, args["address"], actor, name=args.get("name"), role=role, quota=quota)
+    return {}
+
+
+def octets(text: str) -> int:
+    """A size as it is typed: a number of octets, or of K, M, G or T (1024 and its powers). Raises Invalid."""
+    found = re.fullmatch(r"(\d{1,15})([KMGT]?)(?:I?B)?", text.upper(), re.ASCII)
+    if found is None:
+        raise Invalid(text[:100], public="A size is needed, such as 500M or 2G; 0 is unlimited")
+    return int(found[1]) << _POWER[found[2]]
 
 
 def _account_suspend(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
@@ -120,7 +140,7 @@ def _alias_add(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
         send_as=bool(args.get("send_as", True)),
         actor=actor,
     )
-    return {}
+    return {"unknown": people.unknown(ground, args["targets"])}
 
 
 def _alias_list(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
@@ -171,6 +191,8 @@ def typed(name: str, text: str) -> Value:
             raise Invalid(text, public="on or off is needed")
         return text == "on"
     if isinstance(declared.default, int):
+        if name in _SIZES:
+            return octets(text)
         if not text.isascii() or not text.isdigit():
             raise Invalid(text, public="A number is needed")
         return int(text)
@@ -226,6 +248,7 @@ def _version(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
 COMMANDS: Mapping[str, Command] = {
     "account.add": _account_add,
     "account.list": _account_list,
+    "account.change": _account_change,
     "account.passwd": _account_passwd,
     "account.suspend": _account_suspend,
     "account.resume": _account_resume,

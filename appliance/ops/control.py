@@ -174,7 +174,7 @@ def parse_request(line: bytes) -> tuple[str, Result]:
     """The command and its arguments; raises ValueError with a text for whoever asked."""
     try:
         request = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("That is not a request") from None
     if not isinstance(request, dict) or request.get("v") != VERSION:
         raise ValueError("This server speaks another version; use the program of the same release")

@@ -12,15 +12,17 @@ from typing import Protocol, TypeVar
 from data.audit import Audit
 from data.clock import Clock
 from data.directory import dkim
+from data.directory.addresses import is_known, required
 from data.directory.credentials import hash_password
 from data.directory.directory import Directory
 from data.directory.facts import Account, AliasKind, Status
 from data.directory.settings import Scope, Settings, Value
 from data.disk.db import Database, Tx
 from data.disk.seal import Keys
-from data.errors import Invalid
+from data.errors import Invalid, NotFound
 from data.ids import AccountId
 from data.principal import Role
+from data.store.changes import AccessEnded
 from data.store.quota import Usage, usage
 from data.store.store import Store
 
@@ -84,6 +86,7 @@ def set_password(ground: Office, address: str, password: str, actor: str) -> Non
 
     def op(tx: Tx) -> None:
         ground.directory.set_password_in(tx, account.id, verifier)
+        tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, "account.password", account.address)
 
     _write(ground, op)
@@ -95,6 +98,8 @@ def set_status(ground: Office, address: str, status: Status, actor: str) -> None
 
     def op(tx: Tx) -> None:
         ground.directory.set_status_in(tx, account.id, status)
+        if status is not Status.ACTIVE:
+            tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, f"account.{status.value}", account.address)
 
     _write(ground, op)
@@ -137,12 +142,39 @@ def restore_account(ground: Office, account: AccountId, *, password: str, actor:
     return _write(ground, op)
 
 
+def change_account(
+    ground: Office,
+    address: str,
+    actor: str,
+    *,
+    name: str | None = None,
+    role: Role | None = None,
+    quota: int | None = None,
+) -> None:
+    """The name, the role or the quota (octets; 0 is unlimited) of an account; None leaves one as it is."""
+    account = ground.directory.account(address)
+    told = {"name": name, "role": role.value if role else None, "quota": quota}
+
+    def op(tx: Tx) -> None:
+        if name is not None:
+            ground.directory.set_name_in(tx, account.id, name)
+        if role is not None:
+            ground.directory.set_role_in(tx, account.id, role)
+        if quota is not None:
+            ground.directory.set_quota_in(tx, account.id, quota)
+        detail = {field: value for field, value in told.items() if value is not None}
+        _record(ground, tx, actor, "account.change", account.address, **detail)
+
+    _write(ground, op)
+
+
 def delete_account(ground: Office, address: str, actor: str) -> None:
     """End an account; its mail stays until a purge."""
     account = ground.directory.account(address)
 
     def op(tx: Tx) -> None:
         ground.directory.delete_account_in(tx, account.id)
+        tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, "account.delete", account.address, account=account.id)
 
     _write(ground, op)
@@ -184,6 +216,12 @@ def set_targets(ground: Office, address: str, targets: Sequence[str], actor: str
     _write(ground, op)
 
 
+def unknown(ground: Office, addresses: Sequence[str]) -> list[str]:
+    """Those of our domains that are neither an account nor an alias nor a role; a catch-all does not count."""
+    snapshot = ground.directory.snapshot()
+    return [address for address in addresses if not is_known(snapshot, required(address))]
+
+
 def delete_alias(ground: Office, address: str, actor: str) -> None:
     """Take an alias or a group away."""
 
@@ -195,7 +233,10 @@ def delete_alias(ground: Office, address: str, actor: str) -> None:
 
 
 def set_catch_all(ground: Office, domain: str, address: str | None, actor: str) -> None:
-    """Who gets the mail for unknown local parts of a domain; None refuses it again."""
+    """Who gets the mail for unknown local parts of a domain; None refuses it again. Raises Invalid, NotFound."""
+    if address is not None and unknown(ground, [address]):
+        # unknown names would lead to an unknown name
+        raise NotFound(address, public=f"There is no {address}")
 
     def op(tx: Tx) -> None:
         ground.directory.set_catch_all_in(tx, domain, address)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from appliance.ops import waiting
 from appliance.ops.control import Result, Tell
 from appliance.ops.people import Office
 from data.disk.db import Tx
@@ -48,6 +49,7 @@ def _list(ground: Sorting, args: Result, tell: Tell, actor: str) -> Result:
 
 def _row(one: Listed) -> Result:
     said = f"{one.remote or ''} {one.reply or ''}".strip()
+    code = "" if one.reason is None else waiting.plain(one.reason)
     return {
         "item": one.item,
         "state": one.state.value,
@@ -55,14 +57,9 @@ def _row(one: Listed) -> Result:
         "next_at": one.next_at,
         "sender": one.return_path,
         "recipient": one.address,
-        "why": " ".join(part for part in (_told(one.reason), said) if part),
+        "why": " ".join(part for part in (code, said) if part),
+        "words": waiting.words(one.reason, one.remote, one.reply),
     }
-
-
-def _told(reason: Reason | None) -> str:
-    if reason is None:
-        return ""
-    return " ".join([reason.code, *(f"{name}={value}" for name, value in sorted(reason.params.items()))])
 
 
 def _changing(action: str, change: Change) -> Callable[[Sorting, Result, Tell, str], Result]:

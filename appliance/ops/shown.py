@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -88,7 +89,7 @@ def queue(result: Result) -> int:
             moment(r["next_at"]),
             r["sender"] or "<>",
             r["recipient"],
-            r["why"],
+            r["words"],
         )
         for r in result["recipients"]
     ]
@@ -96,9 +97,16 @@ def queue(result: Result) -> int:
     return 0
 
 
+def led(result: Result) -> int:
+    """A new alias; a target of ours that is not there is often a typing mistake."""
+    for address in result["unknown"]:
+        print(f"mailstead: note: there is no {printable(address)} yet", file=sys.stderr)
+    return 0
+
+
 def counted(result: Result) -> int:
     """How many recipients a queue command changed."""
-    print(f"{result['changed']} recipients")
+    print("1 recipient" if result["changed"] == 1 else f"{result['changed']} recipients")
     return 0
 
 
@@ -137,7 +145,8 @@ def findings(result: Result) -> int:
     """What verify found."""
     for one in result["findings"]:
         print(f"{one['code']}: {one['subject']}: {one['detail']}")
-    print(f"{len(result['findings'])} things are wrong" if result["findings"] else "everything agrees")
+    wrong = len(result["findings"])
+    print("everything agrees" if not wrong else "1 thing is wrong" if wrong == 1 else f"{wrong} things are wrong")
     return FAILED if result["findings"] else 0
 
 

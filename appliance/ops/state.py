@@ -150,6 +150,10 @@ def open_database(state: Path, config: Config, clock: Clock) -> Database:
 
             upgrade(where)
         return Database.open(where, clock)
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise OperatorError("PostgreSQL needs the package psycopg: .venv/bin/python -m pip install psycopg") from None
     except StoreError as error:
         raise OperatorError(f"{where}: {error.public}", FAILED) from None
 

@@ -39,6 +39,8 @@ def prepare(state: Path) -> None:
     config = ground_floor.load_config(state)
     if not (state / LOGINS).exists():
         _populate(state, config)
+    # nothing is announced that another process serves already
+    ground_floor.hold(state).release()
     print(greeting(config, (state / LOGINS).read_text("utf-8"), state / LOGINS), flush=True)
 
 

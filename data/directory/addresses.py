@@ -97,6 +97,14 @@ def parsed(address: str) -> NormalAddress | None:
         return None
 
 
+def is_known(snapshot: Snapshot, address: NormalAddress) -> bool:
+    """Is it somebody else's, or one of our accounts, aliases or roles by name? A catch-all does not count."""
+    if address.domain not in snapshot.domains or address.base_key in ROLE_ADDRESSES:
+        return True
+    keys = ((address.domain, address.key), (address.domain, address.base_key))
+    return any(key in snapshot.accounts or key in snapshot.aliases for key in keys)
+
+
 def required(address: str) -> NormalAddress:
     """The normal form; raises Invalid."""
     try:

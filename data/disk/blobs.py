@@ -9,7 +9,6 @@ May not: decide who may read.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from data.disk import tables as t
 from data.disk.crashpoints import hit
 from data.disk.db import Reader, Tx
 from data.disk.files import fsync_directory, make_directory
-from data.disk.seal import Digest, Keys, Opener, Sealer
+from data.disk.seal import FRESH, Digest, Keys, Opener, Sealer
 from data.errors import Corrupt, DiskFull, Unavailable
 from data.ids import BlobId, OrganisationId
 
@@ -230,8 +229,9 @@ class BlobWriter:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._name = secrets.token_hex(16)
-        self._sealer = Sealer(blobs.keys, self._name.encode())
+        random = os.urandom(16 + FRESH)
+        self._name = random[:16].hex()
+        self._sealer = Sealer(blobs.keys, self._name.encode(), random[16:])
         self._digest: Digest = blobs.keys.new_digest()
         self._parts = [self._sealer.header]
         self._file: int | None = None

@@ -59,7 +59,9 @@ class _Compiled:
     def __init__(self, stmt: ClauseElement, engine: Engine) -> None:
         compiled = stmt.compile(dialect=engine.dialect, compile_kwargs={"render_postcompile": True})
         self.sql = str(compiled)
-        self._defaults = {k: v for k, v in compiled.params.items() if v is not None}
+        binds = getattr(compiled, "binds", {})
+        # a bindparam("name") without a value is required; every other value, None too, was written into the statement
+        self._defaults = {k: v for k, v in compiled.params.items() if k not in binds or not binds[k].required}
         tup = getattr(compiled, "positiontup", None)
         self._keys: tuple[str, ...] | None = tuple(tup) if tup is not None else None
         keys = self._keys

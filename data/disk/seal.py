@@ -26,6 +26,8 @@ from data.errors import Corrupt, WrongKey
 CHUNK = 65536
 TAG = 16
 HEADER = 16
+FRESH = 32 + 12 + 7
+"""Random octets a blob takes: its key, the nonce that wraps it, its salt."""
 _MAGIC = b"MSB1"
 _NONCE = struct.Struct(">7sIB")
 _PLACE = struct.Struct(">IB")
@@ -49,9 +51,9 @@ class Keys:
         self._wrap = AESGCM(_derive(master, b"mailstead wrap 1"))
         self._digest_key = _derive(master, b"mailstead digest 1")
 
-    def wrap(self, secret: bytes, context: bytes) -> bytes:
-        """Seal a small secret; it opens only with the same context."""
-        nonce = os.urandom(12)
+    def wrap(self, secret: bytes, context: bytes, nonce: bytes = b"") -> bytes:
+        """Seal a small secret; it opens only with the same context. `nonce`: 12 fresh random octets, or none."""
+        nonce = nonce or os.urandom(12)
         return nonce + self._wrap.encrypt(nonce, secret, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
@@ -95,14 +97,16 @@ class Sealer:
 
     __slots__ = ("_aead", "_name", "_number", "_pending", "_salt", "header", "wrapped")
 
-    def __init__(self, keys: Keys, name: bytes) -> None:
-        key = AESGCM.generate_key(256)
+    def __init__(self, keys: Keys, name: bytes, fresh: bytes = b"") -> None:
+        """`fresh`: FRESH random octets never used before, or none (asking the system once is cheaper than thrice)."""
+        fresh = fresh or os.urandom(FRESH)
+        key = fresh[:32]
         self._aead = AESGCM(key)
         self._name = name
-        self._salt = os.urandom(7)
+        self._salt = fresh[44:]
         self._number = 0
         self._pending = b""
-        self.wrapped = keys.wrap(key, name)
+        self.wrapped = keys.wrap(key, name, fresh[32:44])
         self.header = _MAGIC + keys.key_id.to_bytes(4, "big") + self._salt + b"\0"
 
     def feed(self, data: bytes) -> bytes:

@@ -89,6 +89,13 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessEnded:
+    """An account may no longer use what it signed in with: it was suspended or deleted, or has another password."""
+
+    account: AccountId
+
+
+@dataclass(frozen=True, slots=True)
 class QueueChanged:
     """An outgoing item is due at `not_before` (milliseconds)."""
 
@@ -96,7 +103,7 @@ class QueueChanged:
 
 
 MailboxChange = Added | Expunged | FlagsChanged | MailboxCreated | MailboxDeleted | MailboxRenamed
-Change = MailboxChange | Subscribed | QueueChanged
+Change = MailboxChange | Subscribed | AccessEnded | QueueChanged
 
 Subscriber = Callable[[tuple[Change, ...]], None]
 

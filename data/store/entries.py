@@ -9,11 +9,14 @@ from sqlalchemy import bindparam, insert, select, update
 
 from data.disk import tables as t
 from data.disk.db import Reader, Tx
+from data.errors import Invalid
 from data.ids import MailboxId
 from data.store.keys import Flag, Ranges
 
 LAST_UID = 4_294_967_295
 WHOLE: Ranges = ((1, LAST_UID),)
+MAX_KEYWORDS = 200
+"""Keywords that one mailbox may ever use; a client that invents more is refused."""
 
 
 class Entry(NamedTuple):
@@ -123,11 +126,16 @@ def known_keywords(reader: Reader, mailbox: MailboxId) -> dict[str, str]:
 
 
 def register_keywords(tx: Tx, mailbox: MailboxId, keywords: Iterable[str]) -> dict[str, str]:
-    """Make sure that keywords are known in a mailbox; returns folded -> name for all that are known."""
+    """Make sure that keywords are known in a mailbox; returns folded -> name for all that are known.
+
+    Raises Invalid when a new one would be too many; those that are known can be used in any case.
+    """
     known = known_keywords(tx, mailbox)
     for keyword in keywords:
         folded = keyword.lower()
         if folded not in known:
+            if len(known) >= MAX_KEYWORDS:
+                raise Invalid(public="This mailbox uses too many different keywords")
             known[folded] = keyword
             tx.run(_ADD_KEYWORD, {"mailbox": mailbox, "folded": folded, "name": keyword})
     return known

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, update
 
 from data.disk import tables as t
 from data.disk.db import Database, Tx
-from data.errors import Invalid, Refused
+from data.errors import Refused
 from data.ids import AccountId, MailboxId
 from data.principal import Principal
 from data.store import rights
@@ -26,9 +26,6 @@ from data.store.modseq import count, next_modseq, record_change, sequence_set
 Mode = Literal["+", "-", "="]
 FlagState = tuple[int, int, str, int]
 """(UID, flags, keywords, MODSEQ)"""
-
-MAX_KEYWORDS = 200
-"""Keywords that one mailbox may ever use; a client that invents more is refused."""
 
 _UPDATE = (
     update(t.entry)
@@ -86,8 +83,6 @@ class Flags:
         if not may.anything:
             raise Refused(f"account {principal.account} may not change flags in mailbox {mailbox}")
         known = register_keywords(tx, mailbox, keywords if mode != "-" and may.keywords else ())
-        if len(known) > MAX_KEYWORDS:
-            raise Invalid(public="This mailbox uses too many different keywords")
         named = {k.lower() for k in keywords if k.lower() in known} if may.keywords else set()
         found = entries(tx, mailbox, ranges)
         modified = tuple(e.uid for e in found if unchanged_since is not None and e.modseq > unchanged_since)

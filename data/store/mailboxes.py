@@ -30,6 +30,7 @@ DEFAULTS: tuple[tuple[str, str | None], ...] = (
     ("Trash", "\\Trash"),
     ("Archive", "\\Archive"),
 )
+_USUAL = {name: use for name, use in DEFAULTS if use is not None}
 SPECIAL_USES = frozenset({"\\Drafts", "\\Sent", "\\Junk", "\\Trash", "\\Archive"})
 
 
@@ -167,7 +168,7 @@ class Mailboxes:
         return self._db.write(lambda tx: self.create_in(tx, account, name, special_use))
 
     def create_in(self, tx: Tx, account: AccountId, name: str, special_use: str | None = None) -> Mailbox:
-        """The same inside a transaction."""
+        """The same inside a transaction. A default mailbox that was deleted gets its special use back with its name."""
         name = names.normal(name.removesuffix(names.SEPARATOR))
         if special_use is not None and special_use not in SPECIAL_USES:
             raise Invalid(public="That special use is not supported")
@@ -178,6 +179,9 @@ class Mailboxes:
         for parent in names.parents(name):
             if tx.first(_BY_NAME, {"account": account, "p_name": parent}) is None:
                 self._insert_in(tx, account, parent, None)
+        if special_use is None and (usual := _USUAL.get(name)) and self.find_special_in(tx, account, usual) is None:
+            # RFC 6154 §2: which mailbox has a special use is the server's to say
+            special_use = usual
         return self._insert_in(tx, account, name, special_use)
 
     def create_defaults_in(self, tx: Tx, account: AccountId) -> None:

@@ -7,9 +7,8 @@ the index's outbox move in one transaction. Reads are batches of rows or ranges 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Select, bindparam, insert, literal_column, select
@@ -75,8 +74,11 @@ class Snapshot:
 Known = tuple[int, "array[int]"]
 """HIGHESTMODSEQ and the UIDs that were there at it."""
 
-_OWNER = select(t.mailbox.c.account_id).where(t.mailbox.c.id == bindparam("mailbox"))
-_ORGANISATION = select(t.account.c.organisation_id).where(t.account.c.id == bindparam("account"))
+_OWNER = (
+    select(t.mailbox.c.account_id, t.account.c.organisation_id)
+    .select_from(t.mailbox.join(t.account, t.account.c.id == t.mailbox.c.account_id))
+    .where(t.mailbox.c.id == bindparam("mailbox"))
+)
 _WRITTEN = tuple(c.name for c in t.message.c if c.name != "id")
 _INSERT = insert(t.message).values({name: bindparam(name) for name in _WRITTEN}).returning(t.message.c.id)
 _TODO = insert(t.index_todo).values(account_id=bindparam("account"), message_id=bindparam("message"))
@@ -117,6 +119,7 @@ _MESSAGE_COLUMNS = (
     "cc_text",
     "bcc_text",
 )
+_LARGE = frozenset({"envelope", "structure", "layout", "preview"})
 _BLOB_COLUMNS = (t.blob.c.name, t.blob.c.wrapped, t.blob.c.plain_size, t.blob.c.inline, t.blob_data.c.data)
 _LAZY = 4096
 """What a body outside the database counts against a budget: nothing of it is read before it is asked for."""
@@ -157,6 +160,38 @@ def _rows_statement(columns: tuple[str, ...]) -> Select[Any]:
         .order_by(t.entry.c.uid)
         .limit(bindparam("most"))
     )
+
+
+class _Allowance:
+    """How many rows may still be read, and how many octets of their large columns."""
+
+    __slots__ = ("_large", "_octets", "rows")
+
+    def __init__(self, rows: int, octets: int | None, columns: tuple[str, ...]) -> None:
+        self.rows = rows
+        self._octets = octets or 0
+        self._large = [at for at, name in enumerate(columns, 1) if name in _LARGE] if octets is not None else []
+
+    def spent(self) -> bool:
+        """Whether reading ends here."""
+        return self.rows <= 0 or (bool(self._large) and self._octets <= 0)
+
+    @property
+    def counts_octets(self) -> bool:
+        """Whether rows must be looked at one by one."""
+        return bool(self._large)
+
+    def take(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Rows while the allowance lasts; the one that uses it up is the last."""
+        if self.spent():
+            return
+        for row in rows:
+            yield row
+            self.rows -= 1
+            for at in self._large:
+                self._octets -= len(row[at])
+            if self.spent():
+                return
 
 
 class Messages:
@@ -202,11 +237,10 @@ class Messages:
         internal_date: int | None = None,
     ) -> Appended:
         """Append to a mailbox inside a transaction; neither rights nor room are asked for."""
-        owner = tx.value(_OWNER, {"mailbox": mailbox})
+        owner = tx.first(_OWNER, {"mailbox": mailbox})
         if owner is None:
             raise NotFound(f"mailbox {mailbox} is gone")
-        account = AccountId(owner)
-        organisation = OrganisationId(tx.value(_ORGANISATION, {"account": account}))
+        account, organisation = AccountId(owner[0]), OrganisationId(owner[1])
         size = len(prefix) + prepared.size
         modseq = next_modseq(tx, account, octets=size, messages=1)
         uidnext, uidvalidity = count(
@@ -357,24 +391,32 @@ class Messages:
         *,
         changed_since: int = 0,
         limit: int = 2000,
-    ) -> list[tuple[object, ...]]:
-        """At most `limit` rows (uid, *columns), ascending; ask again from the last UID + 1."""
+        budget: int | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """At most `limit` rows (uid, *columns), ascending; ask again from the last UID + 1.
+
+        With a `budget` they end, one row at least, where envelopes, structures, layouts and previews have so many octets.
+        """
         statement = self._statements.get(columns)
         if statement is None:
             statement = self._statements[columns] = _rows_statement(columns)
-        found: list[tuple[object, ...]] = []
+        found: list[tuple[Any, ...]] = []
         wanted = Within(ranges)
         asked = spans(ranges)
+        allowance = _Allowance(limit, budget, columns)
         with self._db.read() as reader:
             rights.require(reader, principal, mailbox, rights.READ)
             for lo, hi in asked:
-                row = {"mailbox": mailbox, "lo": lo, "hi": hi, "since": changed_since, "most": limit - len(found)}
-                if asked is ranges:
-                    found += reader.all(statement, row)
-                else:
+                row = {"mailbox": mailbox, "lo": lo, "hi": hi, "since": changed_since, "most": allowance.rows}
+                if asked is not ranges:
                     rows = reader.each(statement, {**row, "most": LAST_UID})
-                    found += islice((r for r in rows if r[0] in wanted), limit)
-                if len(found) >= limit:
+                    found += allowance.take(r for r in rows if r[0] in wanted)
+                elif allowance.counts_octets:
+                    found += allowance.take(reader.each(statement, row))
+                else:
+                    found += reader.all(statement, row)
+                    allowance.rows = limit - len(found)
+                if allowance.spent():
                     break
         return found
 

@@ -7,23 +7,72 @@ it is, only NUL is refused (RFC 9051 §4.3).
 
 from __future__ import annotations
 
+from appliance.maillog import Event
 from data.errors import StoreError
 from data.ids import MailboxId
 from data.store.intake import Intake, Prepared
 from data.store.messages import Appended
 from imap.actions.call import Call, Done
+from imap.actions.input import Input
 from imap.command import Append
-from imap.errors import Bad, No, from_store
+from imap.errors import Bad, ImapError, No, from_store, serverbug
+from imap.wire import Literal, Octets
 
 SMALL = 65_536
 """Octets up to which a message is kept in memory and stored in one go."""
 PIECE = 262_144
 
 
-def check_size(call: Call, size: int) -> None:
+async def append(call: Call, command: Append, literal: Literal, reading: Input) -> Done:
+    """APPEND, from where its message comes next."""
+    upload = Upload(call, command, literal.size)
+    try:
+        _check_size(call, literal.size)
+        await upload.begin()
+    except Exception as error:
+        await reading.decline(literal, _told(error))
+        raise
+    reading.admit(literal)
+    try:
+        await _receive(upload, reading)
+        return await upload.finish()
+    finally:
+        await upload.discard()
+
+
+def _told(error: Exception) -> ImapError:
+    if isinstance(error, ImapError):
+        return error
+    return from_store(error) if isinstance(error, StoreError) else serverbug()
+
+
+async def _receive(upload: Upload, reading: Input) -> None:
+    """The octets of a message as they come, to the end of the command; after a failure they are thrown away."""
+    failure: Exception | None = None
+    while True:
+        event = await reading.event()
+        if not isinstance(event, Octets):
+            continue
+        if failure is None:
+            try:
+                await upload.feed(event.data)
+            except Exception as error:
+                failure = error
+        if event.last:
+            break
+    rest = await reading.rest()
+    if failure is not None:
+        raise failure
+    if rest:
+        raise Bad("Expected the end of the command behind the message")
+
+
+def _check_size(call: Call, size: int) -> None:
     """Whether so large a message is taken; raises No, before the client was asked for it (attack I4)."""
     if size > call.session.rules.message_size:
         raise No("The message is too large", b"TOOBIG")
+    if call.parts.space is not None and not call.parts.space.takes(size):
+        raise No("The server has no disk space left", b"OVERQUOTA")
     if size == 0:
         raise No("An empty message cannot be stored", b"CANNOT")
 
@@ -76,9 +125,11 @@ class Upload:
     async def finish(self) -> Done:
         """All octets are there: store the message and say where it is."""
         if self._nul:
-            await self.discard()
             raise No("A message with NUL octets cannot be stored", b"CANNOT")
-        made = await self._call.parts.workers.blocking(self._store)
+        call = self._call
+        made = await call.parts.workers.blocking(self._store)
+        told = {"account": call.principal.address, "mailbox": made.mailbox, "uid": made.uid, "size": self._size}
+        call.parts.maillog.event(Event.APPENDED, id=call.id, **told)
         return Done("Appended", b"APPENDUID %d %d" % (made.uidvalidity, made.uid))
 
     def _store(self) -> Appended:
@@ -104,7 +155,11 @@ class Upload:
             return messages.prepare(b"".join(self._parts))
         self._spill()
         intake, self._intake = self._intake, None
-        return intake.finish()
+        try:
+            return intake.finish()
+        except BaseException:
+            intake.discard()
+            raise
 
     async def discard(self) -> None:
         """Forget what came."""

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from appliance.log import Log
 from appliance.loop import Workers
+from appliance.maillog import MailLog
+from appliance.space import Space
 from data.clock import Clock
 from data.principal import Principal
 from data.store.store import Store
@@ -45,7 +47,10 @@ class ImapParts:
     clock: Clock
     log: Log
     hub: Hub
+    maillog: MailLog
     version: str = ""
+    space: Space | None = None
+    """Room on the disk for what APPEND brings; None: not looked at."""
 
 
 class Gone(Exception):

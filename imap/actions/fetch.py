@@ -18,7 +18,7 @@ from data.ids import MailboxId
 from data.principal import Principal
 from data.store.keys import Flag, Ranges
 from data.store.store import Store
-from imap.actions.bodies import Chunk, Message, Stream, damaged, placeholder
+from imap.actions.bodies import AT_ONCE, Chunk, Message, Stream, damaged, placeholder
 from imap.actions.call import DONE, PIECE, Call, Done
 from imap.actions.items import Items, Row, numbers_of, pieces
 from imap.command import Att, Fetch, Section
@@ -30,6 +30,8 @@ ROWS = 2000
 LIGHT_ROWS = 10_000
 """Rows of one batch: fewer where each carries an envelope or a structure."""
 BUDGET = 1 << 20
+ROW_BUDGET = 4 << 20
+"""Octets of one batch: bodies, and stored values (a structure of ten thousand parts is half a megabyte)."""
 _HEAVY = frozenset({"envelope", "structure", "layout", "preview", "prefix"})
 _FLAGGED = ("flags", "keywords", "modseq")
 _PARTS = ("prefix", "header_size", "layout")
@@ -129,24 +131,24 @@ class _Plan:
     # --- stored values only -------------------------------------------------------------------------------------------
 
     def _read_rows(self, ranges: Ranges) -> _Batch:
-        limit = LIGHT_ROWS if self._light else ROWS
+        limit, budget = (LIGHT_ROWS, None) if self._light else (ROWS, ROW_BUDGET)
         rows: list[Row] = self._store.messages.rows(
-            self._who, self._mailbox, ranges, self._items.columns, changed_since=self._since, limit=limit
+            self._who, self._mailbox, ranges, self._items.columns, changed_since=self._since, limit=limit, budget=budget
         )
         if not rows:
             return _Batch()
         uids = [row[0] for row in rows]
         lines = self._items.lines(numbers_of(self._view, uids), rows)
-        return _Batch(pieces(lines, PIECE), uids[-1] if len(rows) == limit else 0, len(rows))
+        whole = budget is None and len(rows) < limit
+        return _Batch(pieces(lines, PIECE), 0 if whole else uids[-1], len(rows))
 
     # --- sections -----------------------------------------------------------------------------------------------------
 
     def _read_bodies(self, ranges: Ranges) -> _Batch:
         if self._since:
             ranges = self._changed(ranges)
-        found = self._store.messages.contents(
-            self._who, self._mailbox, ranges, self._items.columns, budget=BUDGET
-        )  # fmt: skip
+        messages = self._store.messages
+        found = _bounded(messages.contents(self._who, self._mailbox, ranges, self._items.columns, budget=BUDGET))
         if not found:
             return _Batch()
         changed = self._mark_seen(found) if self._seen else {}
@@ -162,7 +164,7 @@ class _Plan:
         rows = self._store.messages.rows(
             self._who, self._mailbox, ranges, (), changed_since=self._since, limit=LIGHT_ROWS
         )
-        return tuple(runs(int(row[0]) for row in rows))  # type: ignore[call-overload]
+        return tuple(runs(row[0] for row in rows))
 
     def _mark_seen(self, found: Sequence[Row]) -> dict[int, FlagState]:
         r"""Set \Seen where it is not set; a reader without the right just reads."""
@@ -226,6 +228,16 @@ class _Plan:
         _, sender, subject = rows[0] if rows else (uid, "", "")
         text = placeholder(str(sender), str(subject))
         return [damaged(section, prefix, text) for section in self._sections]
+
+
+def _bounded(rows: Sequence[Row]) -> Sequence[Row]:
+    """As many of the rows as may be held at once: of each large body the beginning is read before it is streamed."""
+    size = 0
+    for count, row in enumerate(rows, 1):
+        size += min(row[-1].size, AT_ONCE) if row[-1] is not None else 0
+        if size >= BUDGET:
+            return rows[:count]
+    return rows
 
 
 def _joined(chunks: Sequence[Chunk]) -> Iterator[Chunk]:

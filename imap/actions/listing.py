@@ -13,8 +13,7 @@ from data.ids import MailboxId
 from data.principal import Principal
 from data.store.entries import LAST_UID
 from data.store.mailboxes import Mailbox
-from data.store.store import Store
-from imap.actions.call import DONE, Call, Done
+from imap.actions.call import DONE, Call, Done, ImapParts
 from imap.command import Command, Item, List, Status
 from imap.grammar.names import SEPARATOR, Pattern, on_wire, written
 
@@ -52,7 +51,7 @@ async def list_(call: Call, command: List) -> Done:
     if not command.extended and command.patterns == ("",):  # RFC 9051 §6.3.9: what separates levels
         call.send(b'* %b (\\Noselect) "/" ""\r\n' % (b"LSUB" if command.lsub else b"LIST"))
         return DONE
-    tree = await call.parts.workers.blocking(_read, call.parts.store, call.principal, command)
+    tree = await call.parts.workers.blocking(_read, call.parts, call.principal, command)
     if Item.HIGHESTMODSEQ in command.status:
         call.session.condstore = True  # RFC 7162 §3.1
     for line in _lines(tree, command, call):
@@ -68,7 +67,7 @@ async def status(call: Call, command: Status) -> Done:
 
     def read() -> tuple[Mailbox, int]:
         mailbox = parts.store.mailboxes.get(who, who.account, command.mailbox)
-        return mailbox, _recent(parts.store, who, mailbox) if wants_recent else 0
+        return mailbox, _recent(parts, who, mailbox) if wants_recent else 0
 
     if Item.HIGHESTMODSEQ in command.items:
         call.session.condstore = True  # RFC 7162 §3.1
@@ -77,20 +76,22 @@ async def status(call: Call, command: Status) -> Done:
     return DONE
 
 
-def _read(store: Store, who: Principal, command: List) -> _Tree:
+def _read(parts: ImapParts, who: Principal, command: List) -> _Tree:
     """Off the loop: the account's mailboxes, and its subscriptions where they are asked for."""
+    store = parts.store
     mailboxes = store.mailboxes.list(who, who.account)
     wants = "SUBSCRIBED" in command.select or "SUBSCRIBED" in command.returns
     subscribed = store.mailboxes.subscriptions(who, who.account) if wants else frozenset[str]()
-    recents = {m.id: _recent(store, who, m) for m in mailboxes} if Item.RECENT in command.status else {}
+    recents = {m.id: _recent(parts, who, m) for m in mailboxes} if Item.RECENT in command.status else {}
     return _Tree(mailboxes, subscribed, recents)
 
 
-def _recent(store: Store, who: Principal, mailbox: Mailbox) -> int:
+def _recent(parts: ImapParts, who: Principal, mailbox: Mailbox) -> int:
     """How many messages no session was told of."""
-    if mailbox.recent_from >= mailbox.uidnext:
+    first = parts.hub.recent_from(mailbox.id, mailbox.recent_from, take=False)
+    if first >= mailbox.uidnext:
         return 0
-    return len(store.messages.rows(who, mailbox.id, ((mailbox.recent_from, LAST_UID),), (), limit=LAST_UID))
+    return len(parts.store.messages.rows(who, mailbox.id, ((first, LAST_UID),), (), limit=LAST_UID))
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -127,14 +128,19 @@ def _chosen(tree: _Tree, command: List, fits: Fits) -> Iterator[tuple[str, bytes
 
 
 def _subscribed(tree: _Tree, command: List, fits: Fits) -> Iterator[tuple[str, bytes]]:
-    """Subscribed names; with RECURSIVEMATCH (and LSUB's `%`) what matches above them too (RFC 5258 §3.5)."""
+    """Subscribed names; with RECURSIVEMATCH what matches above them too (RFC 5258 §3.5). LSUB names those above only
+    for a `%`, and only where the subscribed name itself does not fit (RFC 3501 §6.3.9).
+    """
     special = {m.name for m in tree.mailboxes if m.special_use} if "SPECIAL-USE" in command.select else None
     names = {n for n in tree.subscribed if special is None or n in special}
     found = {name: b"" for name in names if fits(name)}
-    if "RECURSIVEMATCH" in command.select or command.lsub:
-        for above in {a for name in names for a in _above(name)}:
-            if fits(above) and (above not in found or not command.lsub):
-                found[above] = b"" if command.lsub else b' (CHILDINFO ("SUBSCRIBED"))'
+    if command.lsub:
+        lower = names - found.keys() if any("%" in pattern for pattern in command.patterns) else set()
+    else:
+        lower = names if "RECURSIVEMATCH" in command.select else set()
+    for above in {a for name in lower for a in _above(name)}:
+        if fits(above) and (above not in found or not command.lsub):
+            found[above] = b"" if command.lsub else b' (CHILDINFO ("SUBSCRIBED"))'
     yield from sorted(found.items(), key=lambda pair: (pair[0] != "INBOX", pair[0]))
 
 

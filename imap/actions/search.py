@@ -9,13 +9,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from data.store.keys import Ranges
+from data.store.keys import AnyText, Body, Header, Ranges, Stored
 from imap.actions.call import DONE, Call, Done
 from imap.actions.items import numbers_of
 from imap.command import Search, SequenceSet
 from imap.grammar.search import build
 from imap.response import sequence_set, string
 from imap.view import View
+
+_TEXT = (AnyText, Body, Header, Stored)
 
 
 async def search(call: Call, command: Search) -> Done:
@@ -29,8 +31,10 @@ async def search(call: Call, command: Search) -> Done:
         return view.ranges(sequence, uid, session.saved)
 
     key = build(command.program, numbers, view.recent)
+    # What reads stored text burns CPU: two such searches at once, whoever asks, so that others are served meanwhile.
+    run = parts.workers.heavy if any(isinstance(op, _TEXT) for op in command.program) else parts.workers.blocking
     try:
-        found = await parts.workers.blocking(parts.store.search.find, call.principal, view.mailbox, key)
+        found = await run(parts.store.search.find, call.principal, view.mailbox, key)
     except BaseException:
         if saving:
             session.saved = ()  # RFC 5182 §2.1
@@ -58,7 +62,7 @@ async def _highest(call: Call, view: View, uids: Sequence[int]) -> int:
         call.parts.store.messages.rows, call.principal, view.mailbox, ranges, ("modseq",), limit=len(view) + 1
     )
     wanted = frozenset(uids)
-    return max((int(str(row[1])) for row in rows if row[0] in wanted), default=0)
+    return max((row[1] for row in rows if row[0] in wanted), default=0)
 
 
 def _saved(command: Search, found: Sequence[int]) -> array[int]:

@@ -157,7 +157,7 @@ def _again(store: Store, who: Principal, view: View) -> tuple[Snapshot, list[tup
         ranges: Ranges = ((after + 1, known[-1]),)
         columns = ("flags", "keywords", "modseq")
         rows = store.messages.rows(who, view.mailbox, ranges, columns, changed_since=view.told, limit=_ROWS)
-        states += rows  # type: ignore[arg-type]
+        states += rows
         if len(rows) < _ROWS:
             break
         after = states[-1][0]

@@ -46,6 +46,7 @@ class Letter:
     received: bytes
     prepared: Prepared
     smtputf8: bool = False
+    requiretls: bool = False
     envid: str | None = None
     ret: str | None = None
     network: str | None = None
@@ -60,6 +61,7 @@ class Delivered:
     forwarded: int = 0
     repeated: int = 0
     looped: int = 0
+    marks: list[bytes] = field(default_factory=list)
 
 
 def deliver_in(tx: Tx, parts: DeliveryParts, letter: Letter, targets: Iterable[Target]) -> Delivered:
@@ -73,7 +75,7 @@ def deliver_in(tx: Tx, parts: DeliveryParts, letter: Letter, targets: Iterable[T
         if target.address in letter.seen:
             done.looped += 1
             _tell(tx, parts, letter, organisation, target, "discarded", Reason("delivery.loop"))
-        elif _repeated(tx, parts, letter, str(target.account_id)):
+        elif _repeated(tx, parts, letter, str(target.account_id), done.marks):
             done.repeated += 1
             _tell(tx, parts, letter, organisation, target, "discarded", Reason("delivery.repeated"))
         else:
@@ -110,16 +112,19 @@ def _tell(
     )
 
 
-def _repeated(tx: Tx, parts: DeliveryParts, letter: Letter, destination: str) -> bool:
+def _repeated(tx: Tx, parts: DeliveryParts, letter: Letter, destination: str, marks: list[bytes]) -> bool:
     if letter.network is None:
         return False
     prepared = letter.prepared
     digest = mark(letter.return_path, prepared.facts.message_id, destination, letter.network, prepared.digest)
+    marks.append(digest)
     return parts.marks.seen_in(tx, digest)
 
 
-def forward_in(tx: Tx, parts: DeliveryParts, letter: Letter, recipients: Sequence[Recipient]) -> int:
-    """Spool the letter for the addresses elsewhere that its recipients lead to; how many there are.
+def forward_in(
+    tx: Tx, parts: DeliveryParts, letter: Letter, recipients: Sequence[Recipient], marks: list[bytes]
+) -> int:
+    """Spool the letter for the addresses elsewhere that its recipients lead to; how many there are. `marks` grows.
 
     The return-path stays the sender's: these are aliases, not lists (RFC 5321 §3.9.1); so do NOTIFY and ORCPT (RFC 3461
     §5.2.7.1).
@@ -128,7 +133,7 @@ def forward_in(tx: Tx, parts: DeliveryParts, letter: Letter, recipients: Sequenc
     names: dict[str, None] = {}
     for one in recipients:
         for address in one.resolution.forwards:
-            if address in onward or _repeated(tx, parts, letter, address):
+            if address in onward or _repeated(tx, parts, letter, address, marks):
                 continue
             onward[address] = NewRecipient(address, orcpt=one.orcpt or original_recipient(one), notify=one.notify)
             names.setdefault(one.address.key_address)
@@ -149,6 +154,7 @@ def forward_in(tx: Tx, parts: DeliveryParts, letter: Letter, recipients: Sequenc
             prefix=prefix,
             envid=letter.envid,
             ret=letter.ret,
+            requiretls=letter.requiretls,
             smtputf8=letter.smtputf8,
             eightbit=letter.prepared.eightbit,
         ),

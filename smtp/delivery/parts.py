@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from appliance.loop import Workers
 from appliance.maillog import MailLog
+from appliance.space import Space
 from data.clock import Clock
 from data.directory.facts import Resolution
 from data.disk.db import Database
 from data.store.quota import usage
 from smtp import reply
 from smtp.delivery.deliver import DeliveryParts
-from smtp.delivery.space import Space
 from smtp.reply import Refused
 from smtp.transaction.facts import Envelope
 

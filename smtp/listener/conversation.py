@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from math import inf
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from appliance.log import new_id
 from appliance.loop import Workers
@@ -19,16 +18,16 @@ from data.disk.crashpoints import hit
 from data.errors import StoreError
 from data.store.messages import Messages
 from smtp import reply
+from smtp.listener.reading import chunk, read_chunk, read_data, read_last, skip
 from smtp.listener.reception import Reception, refusal_of
 from smtp.listener.role import Role
 from smtp.listener.wire import Desk, Gone, Wire
 from smtp.policy import stages
 from smtp.reply import Refused, Reply
-from smtp.transaction.data import ChunkDecoder, Damaged, DotDecoder
+from smtp.transaction.data import ChunkDecoder
 from smtp.transaction.facts import Envelope, Peer, Session
 from smtp.transaction.parameters import mail_parameters, rcpt_parameters
 
-T = TypeVar("T")
 Ask = Callable[[bytes], Awaitable[bytes]]
 """Sends a SASL challenge, returns the response; both in base64."""
 _TALK = frozenset({"NOOP", "RSET", "HELP", "VRFY", "EXPN", "HELO", "EHLO"})
@@ -61,8 +60,8 @@ class Office(Desk, Protocol):
         """One more unknown recipient from that network; False when it has used them up."""
         ...
 
-    def refused(self, session: Session, verb: str, no: Refused) -> None:
-        """A client was told no."""
+    def refused(self, session: Session, verb: str, said: str, no: Refused) -> None:
+        """A client was told no to a verb with that argument."""
         ...
 
 
@@ -94,7 +93,7 @@ class Conversation(Wire):
             try:
                 await self._obey(await self.line())
             except Refused as no:
-                self._refuse("", no)
+                self._refuse("", "", no)
             count += 1
             if count % _BREATH == 0:
                 await self.flush()
@@ -107,21 +106,25 @@ class Conversation(Wire):
     async def _obey(self, line: bytes) -> None:
         verb, _, rest = line.partition(b" ")
         name = verb.decode("ascii", "replace").upper()
-        method = self._smtp_methods.get(name)
+        said = rest.decode("utf-8", "replace").strip(" ")
+        if self.talk.unheard:
+            self._office.role.heard(self.talk)
+            self.talk.unheard = ()
+        method = _VERBS.get(name)
         try:
             if method is None:
                 raise self._unknown(name)
             if name in _TALK:
                 self._count_talk()
-            await method(rest.decode("utf-8").strip(" "))
+            if "\ufffd" in said:
+                raise Refused(reply.NOT_UTF8, "line.utf8")
+            await method(self, said)
             self._distrust = False
-        except UnicodeDecodeError:
-            self._refuse(name, Refused(reply.NOT_UTF8, "line.utf8"))
         except Refused as no:
-            self._refuse(name, no)
+            self._refuse(name, said, no)
         except StoreError as error:
             self._office.failed(self, error)
-            self._refuse(name, refusal_of(error))
+            self._refuse(name, said, refusal_of(error))
         except (Gone, ConnectionError):
             raise
         except Exception as error:
@@ -139,9 +142,9 @@ class Conversation(Wire):
             self.closing = True
             self.hasty = answer not in (reply.BYE, reply.SHUTTING_DOWN)
 
-    def _refuse(self, verb: str, no: Refused) -> None:
+    def _refuse(self, verb: str, said: str, no: Refused) -> None:
         self._answer(no.reply)
-        self._office.refused(self.talk, verb, no)
+        self._office.refused(self.talk, verb, said, no)
         self._errors += 1
         if self.limits.errors and self._errors >= self.limits.errors and not self.closing:
             self._answer(reply.TOO_MANY_ERRORS)
@@ -248,6 +251,7 @@ class Conversation(Wire):
         parameters = mail_parameters(rest)
         if rest.strip(" ") and not session.extended:
             raise Refused(reply.MAIL_SYNTAX, "mail.syntax")
+        stages.require_tls(parameters, tls=session.tls is not None)
         stages.require_size(parameters.size, self.limits.message)
         self._mail = self._office.role.mail(session, path, parameters)
         self.established = True
@@ -284,7 +288,7 @@ class Conversation(Wire):
         if self._chunks is not None:
             raise self._no_data(reply.MIXED_DATA)
         self._answer(reply.GO_AHEAD)
-        await self._work(self._read_data(self._receive(envelope)))
+        await self._work(read_data(self, self._receive(envelope)))
 
     def _require_recipients(self, arg: str) -> Envelope:
         if arg:
@@ -324,80 +328,33 @@ class Conversation(Wire):
             await self._forget()
         self._chatter = 0
         hit("C7")
+        if self.unread():
+            self.talk.unheard = ()  # the next command was sent before the answer: it proves nothing
         self._answer(answer)
         if _CRASHING:
             await self.flush()
             await asyncio.sleep(0.1)
             hit("C8")
 
-    async def _read_data(self, reception: Reception) -> Reply:
-        decoder = DotDecoder()
-        pace = _Pace(self)
-        try:
-            while not decoder.ended:
-                octets = await pace.more()
-                await pace.aside(reception.put(decoder.feed(octets)))
-                if pace.received > self.limits.message + self.limits.drain:
-                    raise Refused(reply.TOO_BIG_CLOSING, "message.size")
-        except BaseException as error:
-            await reception.drop()
-            if isinstance(error, Damaged):
-                raise Refused(reply.BAD_LINE_ENDS, "message.octets") from error
-            if not isinstance(error, Refused | Gone):
-                self.closing = True  # what follows on the wire is message text, not commands
-            raise
-        self.put_back(decoder.rest)
-        return await reception.finish()
-
     async def smtp_BDAT(self, arg: str) -> None:
         """RFC 3030 §2. The octets of a chunk are always read, whatever the answer."""
-        size, last = _chunk(arg)
+        size, last = chunk(arg)
         if size > self.limits.message + self.limits.drain:
             raise Refused(reply.TOO_BIG_CLOSING, "message.size")
         if self._mail is None or not self._mail.recipients:
-            await self._skip(size)
+            await skip(self, size)
             raise Refused(reply.CHUNK_OUT_OF_PLACE if self._mail is None else reply.NO_RECIPIENTS, "bdat.order")
         if self._chunks is None:
             self._chunks = (self._receive(self._mail), ChunkDecoder())
         reception, decoder = self._chunks
         if last:
             self._chunks = None
-            await self._work(self._read_last(reception, decoder, size))
+            await self._work(read_last(self, reception, decoder, size))
             return
-        await self._read_chunk(reception, decoder, size)
+        await read_chunk(self, reception, decoder, size)
         if reception.refused is not None:
             raise reception.refused
         self._answer(reply.chunk_taken(size))
-
-    async def _read_chunk(self, reception: Reception, decoder: ChunkDecoder, size: int) -> None:
-        pace = _Pace(self)
-        try:
-            while pace.received < size:
-                octets = await pace.more(size - pace.received)
-                await pace.aside(reception.put(decoder.feed(octets)))
-                if reception.size > self.limits.message + self.limits.drain:
-                    raise Refused(reply.TOO_BIG_CLOSING, "message.size")
-        except BaseException as error:
-            await reception.drop()
-            if isinstance(error, Damaged):
-                raise Refused(reply.BAD_LINE_ENDS, "message.octets") from error
-            if not isinstance(error, Refused | Gone):
-                self.closing = True
-            raise
-
-    async def _read_last(self, reception: Reception, decoder: ChunkDecoder, size: int) -> Reply:
-        await self._read_chunk(reception, decoder, size)
-        try:
-            await reception.put(decoder.finish())
-        except Damaged as error:
-            await reception.drop()
-            raise Refused(reply.BAD_LINE_ENDS, "message.octets") from error
-        return await reception.finish()
-
-    async def _skip(self, size: int) -> None:
-        pace = _Pace(self)
-        while pace.received < size:
-            await pace.more(size - pace.received)
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 
@@ -431,42 +388,7 @@ class Conversation(Wire):
         self._answer(reply.HELP)
 
 
-def _chunk(arg: str) -> tuple[int, bool]:
-    words = arg.split(" ")
-    last = len(words) == 2 and words[1].upper() == "LAST"
-    if not (words[0].isascii() and words[0].isdigit() and len(words[0]) <= 18) or len(words) > 1 + last:
-        raise Refused(reply.BDAT_SYNTAX, "bdat.syntax")
-    return int(words[0]), last
-
-
-class _Pace:
-    """Message data arrives at a rate, in the long run; the time we take ourselves does not count."""
-
-    __slots__ = ("_begun", "_wire", "received")
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._begun = wire.loop.time()
-        self.received = 0
-
-    async def more(self, most: int = -1) -> bytes:
-        """The next octets. Raises Gone."""
-        wire = self._wire
-        if not wire.unread():
-            await wire.flush()
-            due = self._begun + wire.limits.grace + self.received / wire.limits.rate
-            wire.deadline(due - wire.loop.time(), reply.TOO_SLOW)
-            while not wire.unread():
-                await wire.wait()
-            wire.deadline(inf)
-        octets = wire.take(most)
-        self.received += len(octets)
-        return octets
-
-    async def aside(self, work: Awaitable[T]) -> T:
-        """Do something that the client need not hurry for."""
-        begun = self._wire.loop.time()
-        try:
-            return await work
-        finally:
-            self._begun += self._wire.loop.time() - begun
+_VERBS: dict[str, Callable[[Conversation, str], Awaitable[None]]] = {
+    name.removeprefix("smtp_"): verb for name, verb in vars(Conversation).items() if name.startswith("smtp_")
+}
+"""The table of verbs: what a client may say."""

@@ -48,7 +48,9 @@ class Reception:
     ) -> None:
         self._role, self._session, self._envelope = role, session, envelope
         self._limits, self._workers, self._messages = limits, workers, messages
-        self._assembly = Assembly(max_size=limits.message, max_header=limits.header, hops=limits.hops)
+        self._assembly = Assembly(
+            max_size=limits.message, max_header=limits.header, max_line=limits.header_line, hops=limits.hops
+        )
         self._intake: Intake | None = None
         self.refused: Refused | None = None
 

@@ -40,6 +40,14 @@ class Role(Protocol):
         """A small message is here. The answer follows the commit."""
         ...
 
+    def heard(self, session: Session) -> None:
+        """The client had the answer to its last message, for it went on."""
+        ...
+
+    def settle(self) -> None:
+        """The listener stops: write down what waits."""
+        ...
+
     async def streamed(self, session: Session, envelope: Envelope, prepared: Prepared) -> Reply:
         """A large message is in the store, with its opening. The answer follows the commit."""
         ...

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socket import socket
 
 from appliance import sasl
@@ -36,6 +36,8 @@ from smtp.transaction.facts import Peer, Session, peer_of
 _TICK = 1.0
 _BACKLOG = 1024
 _GUESS_WINDOW = 600.0
+_SAID = 260
+"""Characters of a refused address that are logged."""
 _EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN")
 
 
@@ -54,6 +56,8 @@ class ListenerParts:
     metrics: Metrics
     tls: Callable[[], ssl.SSLContext | None]
     bench: bool = False
+    heads: Gauge = field(default_factory=lambda: Gauge(0))
+    """Connections by machine, over all listeners that share these parts."""
 
 
 class Listener:
@@ -72,7 +76,7 @@ class Listener:
         self._sockets = tuple(sockets)
         self._tls_first = tls_first
         self._free = parts.limits.unbounded()
-        self._heads = Gauge(0)
+        self._heads = parts.heads
         self._open: dict[Wire, bool] = {}
         self._guesses = TokenBuckets(
             parts.clock, rate=max(1, parts.limits.unknown) / _GUESS_WINDOW, burst=max(1, parts.limits.unknown)
@@ -116,6 +120,7 @@ class Listener:
 
     async def stop(self) -> None:
         """Let go of everything; what was submitted to the store still commits."""
+        self.role.settle()
         if self._ticker is not None:
             self._ticker.cancel()
         self._close()
@@ -239,7 +244,9 @@ class Listener:
 
     def _describe(self, tls: bool, sign_in: bool) -> bytes:
         lines = [self.hostname, f"SIZE {self._parts.limits.message}", *_EXTENSIONS]
-        if not tls and self._parts.tls() is not None:
+        if tls:
+            lines.append("REQUIRETLS")
+        elif self._parts.tls() is not None:
             lines.append("STARTTLS")
         if sign_in:
             lines.append("AUTH " + " ".join(sasl.MECHANISMS))
@@ -268,7 +275,7 @@ class Listener:
         """One more unknown recipient from that network."""
         return self._guesses.take(peer.network)
 
-    def refused(self, session: Session, verb: str, no: Refused) -> None:
+    def refused(self, session: Session, verb: str, said: str, no: Refused) -> None:
         """A client was told no: one line for what concerns mail, at debug for what is only bad form."""
         if verb in {"MAIL", "RCPT", "DATA", "BDAT"}:
             self._parts.maillog.event(
@@ -276,6 +283,8 @@ class Listener:
                 id=session.id,
                 listener=self.name,
                 peer=session.peer.host,
+                sender=said[5:_SAID] if verb == "MAIL" else None,
+                recipient=said[3:_SAID] if verb == "RCPT" else None,
                 reason=no.why,
                 reply=no.reply.wire[:9],
             )

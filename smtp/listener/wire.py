@@ -65,7 +65,15 @@ class Wire(SMTP):
     """Transport and framing; the verbs are smtp.listener.conversation's."""
 
     def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(None, hostname=desk.hostname, enable_SMTPUTF8=True, loop=loop)
+        # aiosmtpd's constructor looks through every attribute of the class, for each connection, to find what is known
+        # here; what the methods we keep ask for is set below.
+        asyncio.StreamReaderProtocol.__init__(
+            self, asyncio.StreamReader(loop=loop), client_connected_cb=self._cb_client_connected, loop=loop
+        )
+        self.loop = loop
+        self.hostname = desk.hostname
+        self.session = self.envelope = self.transport = None
+        self._original_transport = self._tls_protocol = self._handler_coroutine = None
         self._desk = desk
         self._inbox = bytearray()
         self._outbox: list[bytes] = []
@@ -263,6 +271,9 @@ class Wire(SMTP):
 
     def end(self, last: Reply) -> None:
         """Say one last thing from outside the conversation, then close."""
+        if self._discarding:
+            self._abort()
+            return
         self.closing = True
         if self.transport is not None and not self._stream.is_closing():
             self._stream.write(b"".join([*self._outbox, last.wire]))
@@ -290,14 +301,19 @@ class Wire(SMTP):
         """The handshake. Whatever was received in the clear and not read is gone. Raises OSError (also SSLError)."""
         await self.flush()
         self._inbox.clear()
-        left = max(1.0, self._begun + self.limits.begin - self.loop.time())
+        self._held_back = False
+        left = self.limits.begin if self.established else self._begun + self.limits.begin - self.loop.time()
         transport = await self.loop.start_tls(
-            self._stream, self, context, server_side=True, ssl_handshake_timeout=left, ssl_shutdown_timeout=2.0
+            self._stream,
+            self,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=max(1.0, left),
+            ssl_shutdown_timeout=self.limits.linger,
         )
         if transport is None:
             raise ConnectionResetError
-        self._inbox.clear()
-        self._held_back = False
+        # the inbox stays as it is: the first octets under TLS may be here already
         self.transport = transport
         self._transport = transport
         setattr(self._writer, "_transport", transport)  # noqa: B010 - as StreamWriter.start_tls does

@@ -22,6 +22,7 @@ class Limits:
 
     message: int = 50 * MIB
     header: int = 256 * 1024
+    header_line: int = 100 * 1024
     command: int = 4096
     sasl_line: int = 12_288
     """RFC 4954 §4 asks for 12288 octets."""
@@ -52,7 +53,7 @@ class Limits:
     sign_ins: int = 5
     """Failed sign-ins in a connection; 0 is no bound."""
     per_head: int = 30
-    """Connections at once from one IPv4 address or IPv6 /64; 0 is no bound."""
+    """Connections at once from one IPv4 address or IPv6 /64, on all our listeners; 0 is no bound."""
     connections: int = 1000
     """Connections at once of one listener; 0 is no bound."""
     disk_floor: int = 256 * MIB

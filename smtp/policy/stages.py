@@ -84,6 +84,7 @@ def begin(trail: str, path: Path, parameters: MailParameters) -> Envelope:
         trail,
         return_path(path, parameters),
         smtputf8=parameters.smtputf8,
+        requiretls=parameters.requiretls,
         body=parameters.body,
         size=parameters.size,
         ret=parameters.ret,
@@ -124,6 +125,12 @@ def require_ours(resolution: Resolution) -> None:
     no = _NO.get(resolution.status)
     if no is not None:
         raise Refused(*no)
+
+
+def require_tls(parameters: MailParameters, *, tls: bool) -> None:
+    """REQUIRETLS is offered under TLS alone (RFC 8689 §4.2.1)."""
+    if parameters.requiretls and not tls:
+        raise Refused(reply.PARAMETER_UNKNOWN, "parameter.requiretls")
 
 
 def require_size(size: int | None, limit: int) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from appliance.i18n import Catalogue
 from data.directory.directory import Directory
+from data.directory.settings import Scope, Settings
 from data.disk.blobs import Content
 from data.errors import NotFound, StoreError
 from data.ids import Millis, RecipientId
@@ -37,6 +38,7 @@ class Reporter:
 
     hostname: str
     directory: Directory
+    settings: Settings
     catalogue: Catalogue
     open: Callable[[Work], Content]
 
@@ -97,9 +99,10 @@ class Reporter:
 
     def _language(self, return_path: str) -> str:
         try:
-            return self.directory.account(return_path).language
+            scope = Scope.account(self.directory.account(return_path).id)
         except NotFound:
-            return self.directory.organisation().language
+            scope = Scope.organisation(self.directory.organisation().id)
+        return self.settings.text(scope, "account.language")
 
 
 def _action(work: Work, outcome: Outcome) -> dsn.Action | None:

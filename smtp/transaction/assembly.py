@@ -17,11 +17,11 @@ _RECEIVED = re.compile(rb"^received[ \t]*:", re.I | re.M)
 class Assembly:
     """Feed it message octets; `header` is there once it is complete, `take()` gives what has gathered since."""
 
-    __slots__ = ("_buffer", "_hops", "_max_header", "_max_size", "_searched", "header", "size")
+    __slots__ = ("_buffer", "_hops", "_max_header", "_max_line", "_max_size", "_searched", "header", "size")
 
-    def __init__(self, *, max_size: int, max_header: int, hops: int) -> None:
-        """Bounds in octets; `hops` is how many Received fields are too many (RFC 5321 §6.3)."""
-        self._max_size, self._max_header, self._hops = max_size, max_header, hops
+    def __init__(self, *, max_size: int, max_header: int, max_line: int, hops: int) -> None:
+        """Bounds in octets, `max_line` of a header line; `hops` Received fields are too many (RFC 5321 §6.3)."""
+        self._max_size, self._max_header, self._max_line, self._hops = max_size, max_header, max_line, hops
         self._buffer = bytearray()
         self._searched = 0
         self.header: bytes | None = None
@@ -66,9 +66,10 @@ class Assembly:
             self._too_long()
 
     def _set_header(self, end: int) -> None:
-        if end > self._max_header:
+        header = bytes(self._buffer[:end])
+        if end > self._max_header or (end > self._max_line and max(map(len, header.split(b"\n"))) > self._max_line):
             self._too_long()
-        self.header = bytes(self._buffer[:end])
+        self.header = header
         if len(_RECEIVED.findall(self.header)) >= self._hops:
             self._buffer.clear()
             raise reply.Refused(reply.TOO_MANY_HOPS, "message.hops")

@@ -57,6 +57,8 @@ class Session:
     tls: Tls | None = None
     principal: Principal | None = None
     unknown: int = 0
+    unheard: tuple[bytes, ...] = ()
+    """Marks of the last message, while the client may not have had its 250."""
     transactions: int = 0
 
     def trail(self) -> str:
@@ -83,6 +85,7 @@ class Envelope:
     trail: str
     return_path: str
     smtputf8: bool = False
+    requiretls: bool = False
     body: str = "7BIT"
     size: int | None = None
     ret: str | None = None

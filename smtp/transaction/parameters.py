@@ -1,7 +1,7 @@
-"""Parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, NOTIFY, ORCPT.
+"""Parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, REQUIRETLS, NOTIFY, ORCPT.
 
 Promises: values are kept as written (nothing is folded to upper case); an unknown keyword is PARAMETER_UNKNOWN, a bad
-value or a keyword given twice PARAMETER_BAD, raised as Refused. RFC 1870, 6152, 6531, 4954 §5, 3461 §4.
+value or a keyword given twice PARAMETER_BAD, raised as Refused. RFC 1870, 6152, 6531, 4954 §5, 3461 §4, 8689 §2.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class MailParameters:
     size: int | None = None
     body: str = "7BIT"
     smtputf8: bool = False
+    requiretls: bool = False
     ret: str | None = None
     envid: str | None = None
 
@@ -155,6 +156,7 @@ _MAIL_TABLE: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "SIZE": ("size", _size),
     "BODY": ("body", _body),
     "SMTPUTF8": ("smtputf8", _flag),
+    "REQUIRETLS": ("requiretls", _flag),
     "RET": ("ret", _ret),
     "ENVID": ("envid", _envid),
     "AUTH": ("", _auth),

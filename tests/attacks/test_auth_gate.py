@@ -188,6 +188,25 @@ def test_A4_same_text_and_same_work_for_all(
     assert any("why=suspended" in line for line in lines) and any("account=(unknown)" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    "typed", ["c@nary", "canary@", "@canary", "c@n@ry.example", "c@nary.99", "x@y.test verb=login"]
+)
+def test_N15_a_password_in_the_wrong_field_is_not_logged(
+    office: Office, caplog: pytest.LogCaptureFixture, typed: str
+) -> None:
+    """Who types it where the name belongs finds it in no log; an address that somebody tried is named."""
+
+    async def story(door: Door) -> None:
+        await door.refused(typed, "wrong")
+        await door.refused("nobody+x@elsewhere.test", "wrong")
+
+    with caplog.at_level(logging.INFO):
+        run(office, story)
+    lines = [log.Logfmt().format(record) for record in caplog.records]
+    assert not any(typed in line for line in lines)
+    assert any("account=nobody+x@elsewhere.test" in line for line in lines)
+
+
 def test_A4_timings_do_not_tell_who_exists(office: Office) -> None:
     """RELIABILITY A4: 200 timings each for existing, missing and suspended users."""
 

@@ -1,4 +1,4 @@
-"""Messages made to hurt (RELIABILITY.md §2.2 O4, O5, §2.3 I7, §2.6): each is read whole, in time, with its tail opaque.
+"""Messages made to hurt (reliability rows §2.2 O4, O5, §2.3 I7, §2.6): each is read whole, in time, with its tail opaque.
 
 The bounds are generous for a busy machine; each is on CPU time of this thread, so that a neighbour's load does not count.
 """

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_O3_endless_data_is_cut_off(tight: Rig) -> None:
 
 
 def test_O3_chunks_beyond_the_limit(tight: Rig) -> None:
-    half = (b"w" * 98 + b"\r\n") * 15_728
+    half = b"\r\n" + (b"w" * 98 + b"\r\n") * 15_728
     with begin(tight) as client:
         for expected in (b"250 2.6.0", b"552 5.3.4", b"552 5.3.4"):
             client.send(b"BDAT %d\r\n" % len(half) + half)
@@ -238,6 +239,32 @@ def test_F1_others_are_served_meanwhile(one: Rig) -> None:
     finally:
         for sock in flood:
             sock.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="127.0.0.0/8 is one machine's only on Linux")
+def test_F1_a_flood_from_many_machines(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Forty machines with ten connections each, all silent: one more is served, and at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    flood: list[socket.socket] = []
+    with rig(tmp_path_factory.mktemp("flood"), limits=Limits(disk_floor=0)) as made:
+        try:
+            memory = resident()
+            for machine in range(2, 42):
+                for _ in range(10):
+                    source = (f"127.0.{machine}.1", 0)
+                    where = ("127.0.0.1", made.ports["mx"])
+                    flood.append(socket.create_connection(where, timeout=10, source_address=source))
+            begun = time.monotonic()
+            with made.client() as client:
+                client.ehlo()
+                assert client.mail(message()).startswith(b"250")
+            assert time.monotonic() - begun < 1
+            assert resident() - memory < 60 * MIB
+        finally:
+            for sock in flood:
+                sock.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def slow(client: Client, octets: bytes, every: float, stop: threading.Event) -> None:

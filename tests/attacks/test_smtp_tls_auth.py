@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -74,6 +75,37 @@ def test_T2_everything_before_tls_is_forgotten_and_tls_begins_once(one: Rig, lis
         assert client.cmd("MAIL FROM:<a@example.org>").startswith((b"503 5.5.1", b"530 5.7.0"))
         assert b"STARTTLS" not in client.ehlo()
         assert client.cmd("STARTTLS").startswith(b"503 5.5.1")
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
+def test_T2_a_command_in_the_segment_that_ends_the_handshake_is_answered(
+    tmp_path_factory: pytest.TempPathFactory, fast: bool
+) -> None:
+    """What comes under TLS belongs to the session, however early; only what came before it does not."""
+    with rig(tmp_path_factory.mktemp("early"), uvloop=fast) as made, made.client() as client:
+        client.ehlo()
+        assert client.cmd("STARTTLS").startswith(b"220")
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        tunnel = context.wrap_bio(coming, going)
+        while True:
+            try:
+                tunnel.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.send(going.read())
+                coming.write(client.sock.recv(65536))
+        tunnel.write(b"EHLO early.example.org\r\nNOOP\r\n")
+        client.send(going.read())  # the Finished message and the commands, in one
+        said = b""
+        while b"250 2.0.0" not in said:
+            coming.write(client.sock.recv(65536))
+            try:
+                said += tunnel.read(65536)
+            except ssl.SSLWantReadError:
+                continue
+        assert said.startswith(b"250-mail.example.test\r\n")
 
 
 def test_T2_a_sign_in_before_tls_is_forgotten(bench: Rig) -> None:

@@ -37,7 +37,7 @@ ORDER = {
         "index",
     ),
     "appliance": (
-        "config log loop lifecycle statedir metrics ratelimit sasl i18n",
+        "config log loop lifecycle statedir metrics ratelimit sasl i18n space",
         "net maillog",
         "auth dns",
         "web office",

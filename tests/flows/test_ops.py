@@ -176,10 +176,12 @@ def test_mail_waits_and_says_why_and_can_be_held_and_dropped(h: House) -> None:
         client.sendmail("ann@example.test", ["x@example.org"], "From: ann@example.test\r\n\r\nhello\r\n")
     waiting = _until_tried(h)
     assert "dns.off" in waiting["why"] and waiting["state"] == "deferred"
+    listed = h.run("queue", "list").stdout
+    assert "looking up other domains is switched off on this server" in listed and "dns.off" not in listed
     item = waiting["item"]
-    assert h.run("queue", "hold", str(item)).stdout == "1 recipients\n"
+    assert h.run("queue", "hold", str(item)).stdout == "1 recipient\n"
     assert h.ask("queue.list")["recipients"][0]["state"] == "frozen"
-    assert h.run("queue", "release", str(item)).stdout == "1 recipients\n"
+    assert h.run("queue", "release", str(item)).stdout == "1 recipient\n"
     assert h.run("queue", "drop", "99999", check=False).returncode == 1
     end = time.monotonic() + 15
     while h.run("queue", "drop", str(item), check=False).returncode and time.monotonic() < end:

@@ -15,6 +15,7 @@ from sqlalchemy import update
 
 from data.clock import DAY, HOUR, MINUTE, FakeClock, SystemClock
 from data.directory.dkim import RSA, new_pair
+from data.directory.settings import Scope
 from data.disk import tables as t
 from data.ids import ItemId, Millis
 from data.reason import Reason
@@ -123,6 +124,24 @@ def test_results_are_per_recipient(play: Callable[..., None], sink: SinkMx) -> N
         assert sink.deliveries("<1@example.test>") == {"ok@example.org": 1, "greylist@example.org": 1}
         assert out.waiting() == ()
         assert len(notices(out)) == 1
+
+    play(scene)
+
+
+def test_a_notification_speaks_the_language_set_for_the_sender(play: Callable[..., None]) -> None:
+    """The account's own setting goes before the organisation's, and the setting counts from when it is made."""
+
+    async def scene(out: Outbound) -> None:
+        everybody = Scope.organisation(out.directory.organisation().id)
+        out.db.write(lambda tx: out.settings.set_in(tx, everybody, "account.language", "zh_CN"))
+        out.put("reject@example.org")
+        await out.idle()
+        assert words(notices(out)[0]).startswith("您的邮件未能送达")
+        ann = Scope.account(out.account("ann"))
+        out.db.write(lambda tx: out.settings.set_in(tx, ann, "account.language", "en"))
+        out.put("reject@example.org", message_id="<2@example.test>")
+        await out.idle()
+        assert words(notices(out)[1]).startswith("Your message could not be delivered")
 
     play(scene)
 

@@ -146,6 +146,20 @@ def test_a_retransmission_is_stored_once(one: Rig) -> None:
     assert told == ["discarded"] * 4
 
 
+def test_who_heard_the_250_and_sends_the_same_again_means_it(one: Rig) -> None:
+    """A client that goes on had its answer; one whose next command was on its way before it may not have had it."""
+    sent = message()
+    with one.client() as client:
+        client.ehlo()
+        for _ in range(3):
+            assert client.mail(sent, to=("ann@example.test",), sender="x@example.org").startswith(b"250")
+        assert client.cmd("QUIT").startswith(b"221")
+    assert counts(one) == (3, 0, 0)
+    assert deliver(one, "ann@example.test", sent=sent).startswith(b"250")
+    assert deliver(one, "ann@example.test", sent=sent).startswith(b"250")
+    assert counts(one) == (4, 0, 0)
+
+
 def test_a_full_mailbox_is_said_at_rcpt(one: Rig) -> None:
     bob = one.ground.directory.account("bob@example.test").id
     one.ground.db.write(lambda tx: one.ground.directory.set_quota_in(tx, bob, 2000))

@@ -149,6 +149,21 @@ def test_dsn_parameters_are_kept_and_success_is_told_by_the_queue(one: Rig) -> N
     assert (len(one.inbox("bob")), len(one.inbox("eve"))) == (0, 1)
 
 
+def test_requiretls_goes_along(one: Rig) -> None:
+    with one.signed_in() as client:
+        assert client.cmd("MAIL FROM:<ann@example.test> REQUIRETLS").startswith(b"250")
+        client.cmd("RCPT TO:<x@elsewhere.example>")
+        client.cmd("DATA")
+        client.send(written() + b".\r\n")
+        assert client.reply().startswith(b"250")
+    with one.ground.db.read() as reader:
+        from sqlalchemy import select
+
+        from data.disk import tables as t
+
+        assert reader.all(select(t.spool_item.c.requiretls)) == [(1,)]
+
+
 def test_held_and_later_mail_waits_for_colleagues_too(one: Rig) -> None:
     later = Millis(one.ground.clock.now() + 3_600_000)
     first = submit(one, replace(request(one, "bob@example.test", "team@example.test"), not_before=later))

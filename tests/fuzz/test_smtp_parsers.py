@@ -88,7 +88,7 @@ def test_assembly_whole_is_in_pieces(parts: list[bytes], stride: int) -> None:
     octets = b"".join(parts)
 
     def outcome(step: int) -> object:
-        one = Assembly(max_size=200, max_header=60, hops=4)
+        one = Assembly(max_size=200, max_header=60, max_line=50, hops=4)
         try:
             for at in range(0, len(octets), step):
                 one.feed(octets[at : at + step])

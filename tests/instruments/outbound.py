@@ -34,6 +34,7 @@ from appliance.net.tls import opportunistic_context
 from data.clock import Clock, FakeClock, SystemClock
 from data.directory import dkim
 from data.directory.directory import Directory
+from data.directory.settings import Settings
 from data.disk.blobs import Blobs
 from data.disk.db import Database, Tx
 from data.disk.migrate import upgrade
@@ -70,6 +71,7 @@ class Ground:
     story: Story = field(init=False)
     spool: Spool = field(init=False)
     directory: Directory = field(init=False)
+    settings: Settings = field(init=False)
     keys: Keys = field(init=False)
 
     def open(self, pairs: Sequence[dkim.Pair] | None = PAIRS) -> Ground:
@@ -86,6 +88,7 @@ class Ground:
         self.story = Story(self.db)
         self.spool = Spool(self.db, self.store.messages, self.story, self.clock)
         self.directory = Directory(self.db, self.clock)
+        self.settings = Settings(self.db, self.directory)
         if new:
             self.db.write(lambda tx: self._people(tx, pairs))
         return self
@@ -209,7 +212,11 @@ class Outbound(Ground):
             log=get("queue"),
         )
         reporter = Reporter(
-            HOSTNAME, self.directory, Catalogue.load(), lambda work: self.store.messages.content(work.item.blob)
+            HOSTNAME,
+            self.directory,
+            self.settings,
+            Catalogue.load(),
+            lambda work: self.store.messages.content(work.item.blob),
         )
         maillog = MailLog(get("mail"), Metrics())
         parts = QueueParts(carrier, self.directory, self.store.changes, reporter, get("queue"), maillog, slots)

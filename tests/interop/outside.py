@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from imapclient import IMAPClient
+from imapclient import IMAPClient  # type: ignore[import-untyped]
 
 from tests.house import PASSWORD, House
 
@@ -105,6 +105,14 @@ def parsed(octets: bytes) -> EmailMessage:
     message = email.message_from_bytes(octets, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     return message
+
+
+def fates(report: EmailMessage) -> list[Message]:
+    """The groups of fields of a delivery-status report: of the message, then of each recipient (RFC 3464 §2)."""
+    status = list(report.iter_parts())[1]
+    assert status.get_content_type() == "message/delivery-status"
+    groups: Any = status.get_payload()
+    return list(groups)
 
 
 def received(octets: bytes) -> list[str]:

@@ -19,10 +19,12 @@ def curl(program: Callable[[str], str], ann: Person, cert: str) -> Callable[...,
     path = program("curl")
     schemes = {"mx": "smtp", "submission": "smtp", "submissions": "smtps", "imap": "imap", "imaps": "imaps"}
 
-    def ask(listener: str, rest: str = "", *words: str | Path, login: bool = True, **more: int) -> Ran:
+    def ask(listener: str, rest: str = "", *words: str | Path, login: bool = True, expect: int = 0) -> Ran:
         url = f"{schemes[listener]}://localhost:{ann.house.port(listener)}/{rest}"
         who = ["--user", f"{ann.address}:{ann.password}"] if login else []
-        return call([path, "-q", "-sS", "--max-time", "20", "--ssl-reqd", "--cacert", cert, *who, url, *words], **more)
+        return call(
+            [path, "-q", "-sS", "--max-time", "20", "--ssl-reqd", "--cacert", cert, *who, url, *words], expect=expect
+        )
 
     return ask
 

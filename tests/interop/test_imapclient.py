@@ -8,10 +8,10 @@ from email.header import decode_header, make_header
 from socket import IPPROTO_TCP, TCP_NODELAY
 
 import pytest
-from imapclient import IMAPClient as Client
+from imapclient import IMAPClient as Client  # type: ignore[import-untyped]
 from imapclient import SocketTimeout
-from imapclient.exceptions import IMAPClientError, InvalidCriteriaError, LoginError
-from imapclient.response_types import Address, Envelope
+from imapclient.exceptions import IMAPClientError, InvalidCriteriaError, LoginError  # type: ignore[import-untyped]
+from imapclient.response_types import Address, Envelope  # type: ignore[import-untyped]
 
 from tests.interop.outside import Person, compose
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.house import House, house
 from tests.instruments.dnsserver import DnsServer
-from tests.interop.outside import Person, body, compose, parsed, received, until
+from tests.interop.outside import Person, body, compose, fates, parsed, received, until
 from tests.interop.postfix import Postfix
 
 
@@ -90,17 +90,17 @@ def test_a_refused_recipient_makes_one_readable_report(postfix: Postfix, ann: Pe
     assert report["Auto-Submitted"] == "auto-replied"
     assert report.get_content_type() == "multipart/report"
     assert report.get_param("report-type") == "delivery-status"
-    words, status, original = report.iter_parts()
+    words, _, original = report.iter_parts()
     told = words.get_content()
     assert "nobody@example.org" in told
     assert "There is no such address at example.org." in told
     assert "User unknown" in " ".join(told.split())
     assert "alice" not in told
-    message, recipient = status.get_payload()
-    assert message["Reporting-MTA"] == "dns; mail.example.test"  # type: ignore[index]
-    assert recipient["Final-Recipient"] == "rfc822; nobody@example.org"  # type: ignore[index]
-    assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")  # type: ignore[index]
-    assert recipient["Remote-MTA"] == "dns; mx.example.org"  # type: ignore[index]
+    message, recipient = fates(report)
+    assert message["Reporting-MTA"] == "dns; mail.example.test"
+    assert recipient["Final-Recipient"] == "rfc822; nobody@example.org"
+    assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")
+    assert recipient["Remote-MTA"] == "dns; mx.example.org"
     assert "Subject: one of two" in original.get_content()
     assert ann.counts()["INBOX"] == 1
 
@@ -110,18 +110,16 @@ def test_accepted_first_and_bounced_by_the_other_side(postfix: Postfix, ann: Per
     send(ann, compose(ann.address, "broken@example.org", "bounced later"), "broken@example.org")
     report = parsed(ann.mail("Undelivered Mail Returned to Sender"))
     assert report["Return-Path"] == "<>"
-    _, status, _ = report.iter_parts()
-    assert status.get_payload()[1]["Action"] == "failed"  # type: ignore[index]
+    assert fates(report)[1]["Action"] == "failed"
     assert ann.counts()["INBOX"] == 1
 
 
 def test_a_receipt_from_the_other_side(postfix: Postfix, ann: Person) -> None:
     send(ann, compose(ann.address, "carol@example.org", "with receipt"), "carol@example.org", notify="SUCCESS,FAILURE")
     report = parsed(ann.mail("Successful Mail Delivery Report"))
-    _, status, _ = report.iter_parts()
-    fields = status.get_payload()[1]
-    assert fields["Action"] == "delivered"  # type: ignore[index]
-    assert fields["Original-Recipient"] == "rfc822;carol@example.org"  # type: ignore[index]
+    fields = fates(report)[1]
+    assert fields["Action"] == "delivered"
+    assert fields["Original-Recipient"] == "rfc822;carol@example.org"
     assert postfix.mail("carol", "with receipt")
     # Postfix reports, so we do not
     assert ann.counts()["INBOX"] == 1
@@ -165,6 +163,21 @@ def test_a_large_message_arrives_as_it_was(postfix: Postfix, ann: Person) -> Non
     mail = postfix.mail("alice", "large one")
     assert body(mail) == body(octets)
     assert b"rsa-sha256" in verified(mail, keys(ann.house))
+
+
+def test_addresses_and_fields_in_utf8(postfix: Postfix, ann: Person) -> None:
+    """Sent on as it is to a server that offers SMTPUTF8; what is refused is reported so that it can be read."""
+    octets = f"From: {ann.address}\r\nTo: zoë@example.org\r\nSubject: in utf8, grüßend\r\n\r\nGrüße\r\n".encode()
+    with ann.house.submission(ann.address, ann.password) as client:
+        options = ["SMTPUTF8", "BODY=8BITMIME"]
+        assert client.sendmail(ann.address, ["carol@example.org", "zoë@example.org"], octets, options) == {}
+    mail = postfix.mail("carol", "in utf8")
+    assert "with UTF8SMTPS id" in received(mail)[0]
+    assert "Subject: in utf8, grüßend\n".encode() in mail
+    assert body(mail) == "Grüße\r\n".encode()
+    report = parsed(ann.mail("in utf8, grüßend"))
+    assert "zoë@example.org" in next(report.iter_parts()).get_content()
+    assert fates(report)[1]["Final-Recipient"] == r"utf-8; zo\x{EB}@example.org"
 
 
 def test_a_domain_that_is_not_there(names: DnsServer, ann: Person) -> None:

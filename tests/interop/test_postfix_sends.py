@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 
-from tests.interop.outside import Person, body, compose, parsed, received
+from tests.interop.outside import Person, body, compose, fates, parsed, received
 from tests.interop.postfix import Postfix
 
 
@@ -37,8 +37,7 @@ def test_a_refused_recipient_bounces_and_the_other_gets_it(postfix: Postfix, ann
     postfix.send(octets, ann.address, "nobody@example.test", sender="carol@example.org")
     assert ann.mail("half of it")
     report = parsed(postfix.mail("carol", "Undelivered Mail Returned to Sender"))
-    _, status, _ = report.iter_parts()
-    (fields,) = [part for part in status.get_payload() if part["Final-Recipient"]]  # type: ignore[union-attr]
+    _, fields = fates(report)
     assert fields["Final-Recipient"] == "rfc822; nobody@example.test"
     assert fields["Action"] == "failed"
     assert fields["Status"] == "5.1.1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.policy
 import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +16,12 @@ from tests.interop.outside import Person, body, compose, parsed, received
 def submission(person: Person, listener: str) -> Iterator[smtplib.SMTP]:
     """A connection under TLS on which nobody has signed in."""
     house, port = person.house, person.house.port(listener)
-    names = {"local_hostname": "client.example.org", "timeout": 20}
     if listener == "submissions":
-        with smtplib.SMTP_SSL("localhost", port, context=house.tls(), **names) as client:  # type: ignore[arg-type]
+        with smtplib.SMTP_SSL("localhost", port, "client.example.org", timeout=20, context=house.tls()) as client:
             client.ehlo()
             yield client
     else:
-        with smtplib.SMTP("localhost", port, **names) as client:  # type: ignore[arg-type]
+        with smtplib.SMTP("localhost", port, "client.example.org", timeout=20) as client:
             client.starttls(context=house.tls())
             client.ehlo()
             yield client
@@ -41,7 +41,7 @@ def test_signs_in_with_every_mechanism_and_sends(ann: Person, ben: Person, liste
     with submission(ann, listener) as client:
         assert client.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"]
         # with and without an initial response (RFC 4954 §4)
-        client.user, client.password = ann.address, ann.password  # type: ignore[attr-defined]
+        client.user, client.password = ann.address, ann.password
         code, _ = client.auth("plain", client.auth_plain, initial_response_ok=listener == "submission")
         assert code == 235
         # a second AUTH in a session is out of order (RFC 4954 §4)
@@ -49,7 +49,7 @@ def test_signs_in_with_every_mechanism_and_sends(ann: Person, ben: Person, liste
         assert client.sendmail(ann.address, [ben.address], compose(ann.address, ben.address, "first")) == {}
         assert client.sendmail(ann.address, [ben.address], compose(ann.address, ben.address, "second")) == {}
     with submission(ann, listener) as client:
-        client.user, client.password = ann.address, ann.password  # type: ignore[attr-defined]
+        client.user, client.password = ann.address, ann.password
         assert client.auth("login", client.auth_login)[0] == 235
     assert ben.mail("first")
     assert ben.mail("second")
@@ -81,7 +81,7 @@ def test_utf8_and_eight_bits(ann: Person, ben: Person) -> None:
     message.replace_header("Subject", "Grüße aus Köln")
     with submission(ann, "submission") as client:
         client.login(ann.address, ann.password)
-        octets = message.as_bytes(policy=message.policy.clone(utf8=True, linesep="\r\n"))
+        octets = message.as_bytes(policy=email.policy.SMTPUTF8)
         options = ["SMTPUTF8", "BODY=8BITMIME"]
         assert client.sendmail(ann.address, [ben.address], octets, mail_options=options) == {}
     mail = ben.mail("Grüße aus Köln")

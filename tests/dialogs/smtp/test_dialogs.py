@@ -22,9 +22,9 @@ _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|.)")
 _NAMED = {"r": "\r", "n": "\n", "0": "\0", "\\": "\\"}
 
 
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rig(tmp_path_factory.mktemp("dialogs")) as made:
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with rig(tmp_path_factory.mktemp("dialogs"), uvloop=request.param == "uvloop") as made:
         yield made
 
 

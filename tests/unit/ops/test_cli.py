@@ -11,10 +11,12 @@ import pytest
 
 from appliance.config import Config
 from appliance.ops import cli, commands, shown, trial
-from appliance.ops.errors import ALREADY_SET_UP, USAGE
+from appliance.ops import state as ground_floor
+from appliance.ops.errors import ALREADY_SET_UP, LOCKED, USAGE
 from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
 from data.errors import Invalid, NotFound
+from data.principal import Role
 
 ROOT = Path(__file__).parents[3]
 
@@ -155,6 +157,87 @@ def test_settings_are_typed_and_audited(ground: Ground, ann: str, capsys: pytest
     assert [entry.action for entry in ground.audit.recent(4)] == ["setting"] * 4
 
 
+def test_an_account_is_changed(ground: Ground, ann: str) -> None:
+    def change(**args: object) -> None:
+        commands.run(ground, "account.change", {"address": ann, **args}, lambda done, total: None, "test")
+
+    change(quota="2G", admin=True, name="Ann A.")
+    (shown_account,) = commands.run(ground, "account.list", {}, lambda done, total: None, "test")["accounts"]
+    assert (shown_account["quota"], shown_account["role"], shown_account["name"]) == (
+        2 << 30,
+        "administrator",
+        "Ann A.",
+    )
+    change(admin=False)
+    change(quota="0")
+    account = ground.directory.account(ann)
+    assert (account.quota, account.role, account.name) == (0, Role.USER, "Ann A.")
+    for args in ({}, {"quota": "much"}, {"quota": "-1"}, {"quota": "1.5G"}):
+        with pytest.raises(Invalid):
+            change(**args)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1000", 1000), ("10k", 10240), ("500M", 500 << 20), ("1GB", 1 << 30), ("2TiB", 2 << 40)],
+)
+def test_sizes_as_they_are_typed(text: str, size: int) -> None:
+    assert commands.octets(text) == commands.typed("account.quota", text) == size
+
+
+def test_a_target_that_is_not_there(ground: Ground, ann: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An alias may come before its account, with a note; a catch-all may not: unknown names would lead in a circle."""
+    made = commands.run(
+        ground,
+        "alias.add",
+        {"address": "all@example.test", "targets": ["ann+news@example.test", "bbo@example.test", "x@example.org"]},
+        lambda done, total: None,
+        "test",
+    )
+    assert made == {"unknown": ["bbo@example.test"]}
+    assert shown.led(made) == 0
+    assert capsys.readouterr().err == "mailstead: note: there is no bbo@example.test yet\n"
+
+    def catch(address: str | None) -> None:
+        args = {"domain": "example.test", "address": address}
+        commands.run(ground, "domain.catch-all", args, lambda done, total: None, "test")
+
+    for address in ("ann@example.test", "all@example.test", "postmaster@example.test", "someone@example.org"):
+        catch(address)
+    with pytest.raises(NotFound) as caught:
+        catch("bbo@example.test")
+    assert caught.value.public == "There is no bbo@example.test"
+    catch(None)
+
+
+def test_octets_that_are_no_text_are_one_line(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--state", str(state), "account", "suspend", "\udcff@example.test") == USAGE
+    assert capsys.readouterr().err == "mailstead: What was typed is not UTF-8\n"
+
+
+@pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt])
+def test_no_answer_is_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    def answer(prompt: str) -> str:
+        raise end
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer)
+    assert run("--state", str(tmp_path / "state"), "init") == cli.INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_password_that_is_no_text_is_one_line(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, errors: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"pass\xff\n"), "utf-8", errors))
+    assert run("--state", str(state), "account", "add", "eve@example.test", "--password-stdin") == USAGE
+    assert capsys.readouterr().err == "mailstead: What came on standard input is not UTF-8\n"
+
+
 def test_sizes_and_text_from_outside(capsys: pytest.CaptureFixture[str]) -> None:
     assert [shown.size(n) for n in (0, 1023, 1024, 1536, 200 << 20, 3 << 40)] == [
         "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "200 MiB", "3.0 TiB",
@@ -189,6 +272,17 @@ def test_trial_makes_people_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     trial.prepare(state)
     assert capsys.readouterr().out == first
     assert (state / "logins.txt").read_text("utf-8") == logins
+
+
+def test_a_trial_that_is_served_already_is_not_announced_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial.prepare(tmp_path / "var")
+    capsys.readouterr()
+    with ground_floor.hold(tmp_path / "var"):
+        assert run("--state", str(tmp_path / "var"), "trial") == LOCKED
+    told = capsys.readouterr()
+    assert told.out == "" and "is in use by" in told.err
 
 
 def test_greeting_names_the_ports() -> None:

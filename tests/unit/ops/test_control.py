@@ -106,7 +106,7 @@ def test_errors_tell_their_public_text_only(served: Served) -> None:
 @pytest.mark.parametrize(
     "line",
     [b"\n", b"nonsense\n", b"[]\n", b'{"v":99,"command":"count","args":{}}\n', b'{"v":1,"command":5,"args":{}}\n',
-     b'{"v":1,"command":"count","args":[]}\n', b'{"v":1}\n', b"\xff\xfe\n"],
+     b'{"v":1,"command":"count","args":[]}\n', b'{"v":1}\n', b"\xff\xfe\n", b"[" * 60_000 + b"\n"],
 )  # fmt: skip
 def test_what_is_no_request_is_refused(served: Served, line: bytes) -> None:
     answers = talk(served.state, line)

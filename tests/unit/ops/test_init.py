@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,17 @@ def test_bad_choices_leave_no_directory(tmp_path: Path, clock: FakeClock, choice
         init.initialise(tmp_path / "state", choices, clock)
     assert caught.value.status == USAGE
     assert not (tmp_path / "state").exists()
+
+
+def test_postgresql_without_its_driver_is_one_line(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    config = {**CONFIG, "database": "postgresql://nobody@127.0.0.1:1/none"}
+    with pytest.raises(OperatorError) as caught:
+        init.initialise(tmp_path / "state", init.Choices("example.test", None, config), clock)
+    assert "needs the package psycopg" in caught.value.line
+    assert not (tmp_path / "state" / "mailstead.toml").exists()
 
 
 def test_one_holder_at_a_time(ground: Ground) -> None:

@@ -10,7 +10,7 @@ from smtp.transaction.assembly import Assembly
 
 
 def assembly(*, size: int = 1000, header: int = 200, hops: int = 3) -> Assembly:
-    return Assembly(max_size=size, max_header=header, hops=hops)
+    return Assembly(max_size=size, max_header=header, max_line=120, hops=hops)
 
 
 def fed(octets: bytes, stride: int) -> Assembly:
@@ -63,6 +63,13 @@ def test_O1_a_header_over_the_bound() -> None:
     assert refused(assembly(), b"A: " + b"x" * 300) is reply.HEADER_TOO_BIG
     assert refused(assembly(), b"A: 1\r\n" * 100) is reply.HEADER_TOO_BIG
     assert refused(assembly(), b"A: " + b"x" * 220 + b"\r\n\r\n", 1000) is reply.HEADER_TOO_BIG
+
+
+def test_O1_a_header_line_over_its_bound() -> None:
+    assert refused(assembly(), b"A: 1\r\nB: " + b"x" * 130 + b"\r\n\r\n") is reply.HEADER_TOO_BIG
+    one = assembly()
+    one.feed(b"A: " + b"x" * 80 + b"\r\nB: " + b"x" * 80 + b"\r\n\r\n")
+    assert one.header is not None
 
 
 def test_O3_a_message_over_the_bound() -> None:

@@ -19,6 +19,7 @@ MAIL = [
     (" SIZE=1234", MailParameters(size=1234)),
     (" size=0 body=8bitmime", MailParameters(size=0, body="8BITMIME")),
     (" BODY=7BIT SMTPUTF8", MailParameters(smtputf8=True)),
+    (" REQUIRETLS", MailParameters(requiretls=True)),
     (" RET=hdrs ENVID=QQ314159", MailParameters(ret="HDRS", envid="QQ314159")),
     (" ENVID=a+2Bb+3Dc", MailParameters(envid="a+2Bb+3Dc")),
     (" AUTH=<> SIZE=5", MailParameters(size=5)),

@@ -154,3 +154,17 @@ def test_sqlite_is_durable_and_strict(tmp_path: Path, clock: FakeClock) -> None:
         "cell_size_check": 1,
     }
     db.close()
+
+
+def test_a_null_that_stands_in_the_statement_is_a_value(db: Database) -> None:
+    def op(tx: Tx) -> None:
+        tx.run(insert(t.organisation).values(name="x"))
+        tx.run(insert(t.domain).values(organisation_id=1, name="a.test", catch_all=None))
+        tx.run(insert(t.domain).values(organisation_id=1, name=bindparam("name"), catch_all=None), {"name": "b.test"})
+
+    db.write(op)
+    with db.read() as reader:
+        assert reader.once(select(t.domain.c.name, t.domain.c.catch_all).order_by(t.domain.c.name)) == [
+            ("a.test", None),
+            ("b.test", None),
+        ]

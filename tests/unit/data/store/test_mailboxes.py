@@ -73,6 +73,14 @@ def test_parents_are_made(kit: Kit) -> None:
     assert kit.store.mailboxes.create(kit.ann, kit.ann.account, "d/").name == "d"
 
 
+def test_a_default_mailbox_that_comes_back_has_its_special_use(kit: Kit) -> None:
+    mailboxes = kit.store.mailboxes
+    mailboxes.delete(kit.ann, kit.ann.account, "Sent")
+    assert mailboxes.create(kit.ann, kit.ann.account, "Sent").special_use == "\\Sent"
+    mailboxes.rename(kit.ann, kit.ann.account, "Trash", "Old")
+    assert mailboxes.create(kit.ann, kit.ann.account, "Trash").special_use is None  # Old has it still
+
+
 def test_a_special_use_is_there_once(kit: Kit) -> None:
     with pytest.raises(Invalid):
         kit.store.mailboxes.create(kit.ann, kit.ann.account, "Sent 2", "\\Sent")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from data.clock import DAY, HOUR, FakeClock
-from data.disk.db import Database
+from data.disk.db import Database, Tx
 from data.store.marks import Marks, mark
 
 
@@ -51,3 +51,27 @@ def test_every_fact_makes_another_mark() -> None:
         for at in range(len(facts))
     ]
     assert len({mark(*facts), *others, mark("a@b.test", None, "7", "192.0.2.0/24", b"digest")}) == 7
+
+
+def test_a_client_that_went_on_may_send_the_same_again(db: Database) -> None:
+    marks = Marks()
+    assert not seen(db, marks, b"d" * 16)
+    marks.heard([b"d" * 16])
+    assert [seen(db, marks, b"d" * 16) for _ in range(2)] == [False, True]
+
+
+def test_what_was_heard_is_forgotten_only_by_a_commit(db: Database) -> None:
+    marks = Marks()
+    assert not seen(db, marks, b"e" * 16)
+    marks.heard([b"e" * 16])
+
+    def fail(tx: Tx) -> None:
+        marks.seen_in(tx, b"f" * 16)
+        raise RuntimeError("no")
+
+    with contextlib.suppress(RuntimeError):
+        db.write(fail)
+    assert [seen(db, marks, b"e" * 16) for _ in range(2)] == [False, True]
+    marks.heard([b"e" * 16])
+    db.write(marks.forget_in)
+    assert not seen(db, marks, b"e" * 16)

@@ -1,4 +1,4 @@
-"""Is there room on the disk for more mail? Asked at RCPT, so that a 250 never has to be taken back."""
+"""Is there room on the disk for more mail? Asked at RCPT and APPEND, before any octets come, so that no 250 is taken back."""
 
 from __future__ import annotations
 
