@@ -64,12 +64,25 @@ background:light-dark(#f4f5f7,#191d23)}}
 _SCHEMES: Final = {"light": "light", "dark": "dark", "auto": "light dark"}
 
 
-def document(body: str, *, kind: Kind = "html", language: str = "en", title: str = "", theme: Theme = "light") -> bytes:
-    """The whole document, UTF-8. `body` is cleaned already; `title` and `language` are text."""
+def document(
+    body: str,
+    *,
+    kind: Kind = "html",
+    language: str = "en",
+    title: str = "",
+    theme: Theme = "light",
+    blocked: int = 0,
+    bound: bool = False,
+) -> bytes:
+    """The whole document, UTF-8. `body` is cleaned already; `title` and `language` are text.
+
+    `blocked` remote pictures and a `bound` that left the formatting out are noted for the page around the frame.
+    """
+    notes = (f' data-blocked="{blocked}"' if blocked else "") + (" data-bound" if bound else "")
     own = _PAPER if kind == "html" else _PLAIN.replace("var(--scheme)", _SCHEMES[theme])
     return (
         f'<!doctype html><html lang="{escape(language)}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_BOTH}{own}</style></head>"
-        f'<body><div class="mail">{body}</div></body></html>'
+        f'<body><div class="mail"{notes}>{body}</div></body></html>'
     ).encode("utf-8", "replace")

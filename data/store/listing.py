@@ -108,6 +108,11 @@ class Letter:
     layout: bytes
     thread: ThreadId
 
+    @property
+    def draft(self) -> bool:
+        """Is it still being written?"""
+        return Flag.DRAFT in self.flags
+
 
 _b = bindparam
 _e, _m = t.entry.c, t.message.c
