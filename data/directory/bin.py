@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, null, select, update
 
 from data.directory import rows
 from data.disk import tables as t
@@ -29,7 +29,9 @@ _LIST = (
 )
 _ONE = select(*_COLUMNS).select_from(_FROM).where(_a.deleted_at.is_not(None), _a.id == _b("account"))
 _BACK = (
-    update(t.account).where(_a.id == _b("p_account")).values(status="active", deleted_at=None, local_key=_b("new_key"))
+    update(t.account)
+    .where(_a.id == _b("p_account"))
+    .values(status="active", deleted_at=null(), local_key=_b("new_key"))
 )
 _END = 2**62
 
