@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from flask import Response, request
@@ -16,6 +17,7 @@ from appliance.ops.version import NAME, VERSION
 from appliance.web.access import Access, Routes
 from appliance.web.apps import here, moved
 from appliance.web.forms import Form
+from appliance.web.pages import zone_of
 from data.clock import DAY, HOUR
 from data.directory.settings import Scope
 from data.errors import StoreError
@@ -44,7 +46,7 @@ class Chart:
 
     lines: tuple[Line, ...]
     marks: tuple[int, ...]
-    hours: tuple[Millis, ...]
+    hours: tuple[str, ...]
 
 
 def chart(office: Desk, now: Millis) -> Chart:
@@ -58,7 +60,8 @@ def chart(office: Desk, now: Millis) -> Chart:
             slots[which][slot] += count
     top = _rounded(max(max(line) for line in slots))
     lines = tuple(Line(_points(line, top), sum(line)) for line in slots)
-    hours = tuple(Millis(since + hour * HOUR) for hour in range(0, 24, 4))
+    zone = zone_of(office.directory.organisation().timezone)
+    hours = tuple(f"{datetime.fromtimestamp((since + hour * HOUR) / 1000, zone):%H:%M}" for hour in range(0, 24, 4))
     return Chart(lines, tuple(top * quarter // 4 for quarter in (4, 3, 2, 1, 0)), hours)
 
 

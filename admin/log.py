@@ -41,7 +41,6 @@ def story(trail: str) -> Response:
     hops = office.story.of(trail[:_TRAIL_MOST])
     if not hops:
         raise NotFound(f"trail {trail[:_TRAIL_MOST]}")
-    waiting = next((one for one in office.spool.waiting(500) if one.trail == trail), None)
     return show(
         "admin/story.html",
         "log",
@@ -49,7 +48,7 @@ def story(trail: str) -> Response:
         sender=next((one.sender for one in hops if one.sender), ""),
         recipients=list(dict.fromkeys(one.recipient for one in hops if one.recipient)),
         rows=[(one, wording.hop(one), wording.why(one), wording.answer(one.reason)) for one in hops],
-        waiting=waiting,
+        waiting=office.spool.of_trail(trail),
     )
 
 

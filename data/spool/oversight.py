@@ -95,6 +95,12 @@ class Oversight:
         with self._db.read() as reader:
             return tuple(_listed(row) for row in reader.all(s.LISTED_OF, {"p_item": item, "most": most}))
 
+    def of_trail(self, trail: str) -> Listed | None:
+        """A waiting recipient of the message with this trail, if one waits still."""
+        with self._db.read() as reader:
+            row = reader.first(s.LISTED_TRAIL, {"trail": trail})
+        return None if row is None else _listed(row)
+
     def failing(self, most: int = 5) -> tuple[Failing, ...]:
         """The destinations with deferred mail, the one that waits longest first."""
         with self._db.read() as reader:

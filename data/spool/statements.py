@@ -196,6 +196,7 @@ FAILING = (
     .order_by(func.min(_i.created_at))
     .limit(_b("most"))
 )
+LISTED_TRAIL = _LISTED.where(_i.trail == _b("trail")).limit(1)
 LISTED_ONE = _LISTED.where(_r.id == _b("p_id"))
 
 # --- changing by hand -----------------------------------------------------------------------------------------------
