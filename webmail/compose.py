@@ -41,7 +41,7 @@ from data.principal import Principal
 from data.store.drafts import Drafts
 from data.store.keys import Flag
 from data.store.quota import usage
-from smtp.reply import Refused
+from smtp.submission import Refused
 from webmail import writing
 from webmail.folders import folders
 from webmail.outgoing import Outgoing, told
@@ -136,7 +136,7 @@ class Writing:
         return replace(fields, version=uid, source=(box, uid), keep=tuple(one.number for one in files(saved.root)))
 
     def send(self, principal: Principal, fields: Fields, people: tuple[Address, ...]) -> None:
-        """Send what was saved. Raises smtp.reply.Refused, StoreError."""
+        """Send what was saved. Raises Refused, StoreError."""
         data = self.octets(principal, fields, (), final=True)
         messages = self.parts.store.messages
         self.out.send(principal, fields.key, people, data, self.parts.clock.now())

@@ -21,16 +21,14 @@ from data.ids import ItemId, Millis
 from data.mime.address import Address
 from data.principal import Principal
 from data.spool.items import Spool
-from smtp import reply
-from smtp.reply import Refused
-from smtp.submission import Submission, SubmitRecipient, SubmitRequest, Via
+from smtp.submission import Refused, Submission, SubmitRecipient, SubmitRequest, Via
 
 UNDO_SECONDS: Final = 10
 _SECONDS: Final = 60
 _LOCKS: Final = 64
 REFUSALS: Final = {
-    reply.TOO_MANY_TODAY: N_("You have sent as many messages as are allowed in a day. Try again tomorrow."),
-    reply.RELAY_DENIED: N_("This server does not send to an address of that form."),
+    "outflow": N_("You have sent as many messages as are allowed in a day. Try again tomorrow."),
+    "rcpt.form": N_("This server does not send to an address of that form."),
 }
 _OTHER: Final = N_("This server does not take the message. Check the recipients and the attachments.")
 
@@ -65,7 +63,7 @@ class Outgoing:
         return self.db.write(lambda tx: self.spool.find_in(tx, principal.account, _name(key)))
 
     def send(self, principal: Principal, key: str, people: Iterable[Address], content: bytes, now: Millis) -> ItemId:
-        """Send, in a while; from a page's thread. Raises smtp.reply.Refused, StoreError."""
+        """Send, in a while; from a page's thread. Raises Refused, StoreError."""
         plain = all(one.spec.isascii() for one in people)
         request = SubmitRequest(
             principal=principal,
@@ -91,7 +89,7 @@ class Outgoing:
 
 def told(error: Refused) -> str:
     """What a person is told when the door refuses."""
-    return REFUSALS.get(error.reply, _OTHER)
+    return REFUSALS.get(error.why, _OTHER)
 
 
 def _name(key: str) -> str:
