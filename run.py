@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from appliance.net.tls import Certificates
     from appliance.ops.state import Ground
     from appliance.space import Space
+    from appliance.web.parts import WebParts
     from smtp.delivery.deliver import DeliveryParts
+    from smtp.delivery.parts import RoleParts
+    from smtp.submission import Submission
 
-LISTENERS = ("mx", "submission", "submissions", "imap", "imaps")
+LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,15 @@ async def live(
     from appliance.ops import commands
     from appliance.ops import serve as serving
     from appliance.ops.control import ControlServer
+    from appliance.ops.indexing import Indexing
 
     main_log, parts = log.get("run"), build(ground, certificates, sockets)
     supervisor = Supervisor(main_log)
     supervisor.add(LagProbe(parts.metrics.lag, main_log))
-    for service in (*smtp_services(parts), *imap_services(parts)):
+    roles, door = sending(parts)
+    for service in (*smtp_services(parts, roles, door), *imap_services(parts), *web_services(parts, door)):
         supervisor.add(service)
+    supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index")))
 
     def run(command: str, args: Mapping[str, Any], tell: Any, actor: str) -> Mapping[str, Any]:
         if command == "metrics":
@@ -144,27 +150,34 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
     )
 
 
-def smtp_services(parts: Parts) -> list[Service]:
-    """Mail in motion: the queue, then the listeners that fill it."""
+def sending(parts: Parts) -> tuple[RoleParts, Submission]:
+    """What mail that comes in or goes out is handed to, and the one door for what goes out."""
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
-    from smtp.listener.service import Listener, ListenerParts
-    from smtp.msa import Msa
-    from smtp.mx import Mx
-    from smtp.policy.limits import Outflow, limits_of
+    from smtp.policy.limits import Outflow
     from smtp.submission import Submission
 
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
-    delivery = DeliveryParts(ground.store, ground.directory, ground.spool, ground.story)
     roles = RoleParts(
         hostname=config.hostname,
         db=ground.db,
-        delivery=delivery,
+        delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
         workers=parts.workers,
         space=parts.space,
         clock=clock,
         maillog=parts.maillog,
     )
+    return roles, Submission(roles, Outflow(clock, per_day=0) if config.bench else Outflow(clock))
+
+
+def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Service]:
+    """Mail in motion: the queue, then the listeners that fill it."""
+    from smtp.listener.service import Listener, ListenerParts
+    from smtp.msa import Msa
+    from smtp.mx import Mx
+    from smtp.policy.limits import limits_of
+
+    ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
     listening = ListenerParts(
         hostname=config.hostname,
         limits=limits_of(config),
@@ -178,10 +191,9 @@ def smtp_services(parts: Parts) -> list[Service]:
         tls=lambda: parts.certificates.server_context("smtp"),
         bench=config.bench,
     )
-    door = Submission(roles, Outflow(clock, per_day=0) if config.bench else Outflow(clock))
     mx, msa = Mx(roles), Msa(roles, door, parts.gate.allows_plaintext)
     return [
-        queue_service(parts, delivery),
+        queue_service(parts, roles.delivery),
         Listener("mx", mx, listening, parts.sockets["mx"]),
         Listener("submission", msa, listening, parts.sockets["submission"]),
         Listener("submissions", msa, listening, parts.sockets["submissions"], tls_first=True),
@@ -269,6 +281,62 @@ def imap_services(parts: Parts) -> list[Service]:
         factory = ImapFactory(name, shared, parts.certificates, parts.metrics, rules, secure=secure)
         services.append(ImapService(factory, parts.sockets[name], implicit_tls=secure))
     return services
+
+
+def web_services(parts: Parts, door: Submission) -> list[Service]:
+    """Pages: both faces on one site, over the listeners `http` and `https`."""
+    import admin.app
+    import webmail.app
+    from appliance.net.fetch import Fetcher
+    from appliance.web.access import ADMIN, MAIL
+    from appliance.web.service import WebService
+    from appliance.web.streams import Streams
+    from webmail.outgoing import Outgoing
+
+    faces = {MAIL.name: webmail.app, ADMIN.name: admin.app}
+    shared = web_parts(
+        parts,
+        statics=[face.STATIC for face in faces.values()],
+        templates={name: face.TEMPLATES for name, face in faces.items()},
+    )
+    ground, loop = parts.ground, asyncio.get_running_loop()
+    out = Outgoing(door, ground.spool, ground.db, Fetcher(parts.resolver), loop)
+    apps = {MAIL.name: webmail.app.create_app(shared, out), ADMIN.name: admin.app.create_app(shared)}
+    service = WebService(shared, apps, parts.certificates, parts.sockets, Streams(shared.doorman))
+    service.add(MAIL, webmail.app.natives(shared, out))
+    return [service]
+
+
+def web_parts(parts: Parts, *, statics: Sequence[Path], templates: Mapping[str, Path]) -> WebParts:
+    """What both faces share; `statics` and `templates` are their folders."""
+    from appliance.i18n import Catalogue
+    from appliance.web.pages import STATIC, Pages
+    from appliance.web.parts import WebParts
+    from appliance.web.statics import Statics
+
+    ground = parts.ground
+    return WebParts.build(
+        state=ground.state,
+        config=ground.config,
+        clock=ground.clock,
+        db=ground.db,
+        store=ground.store,
+        directory=ground.directory,
+        settings=ground.settings,
+        audit=ground.audit,
+        keys=ground.keys,
+        gate=parts.gate,
+        workers=parts.workers,
+        metrics=parts.metrics,
+        log=log.get("web"),
+        pages=Pages(
+            Catalogue.load(),
+            Statics([STATIC, *statics]),
+            ground.clock,
+            templates,
+            lambda: ground.directory.organisation().name,
+        ),
+    )
 
 
 if __name__ == "__main__":

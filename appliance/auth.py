@@ -42,6 +42,8 @@ VERIFIERS: Final = 2
 QUEUE_MOST: Final = 128
 NETWORK_MOST: Final = 64
 _TEXT_MOST: Final = 1_024
+_PASSWORD_ONLY: Final = frozenset({"web"})
+"""Where an app password is nothing: pages, which can change the password itself (RELIABILITY N7)."""
 _ADDRESS: Final = re.compile(r"[\w.+=-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,63}")
 _WINDOW: Final = 10 * MINUTE / 1000
 _FREE_FAILURES: Final = 5
@@ -264,6 +266,8 @@ class Gate:
 
     def _by_app_password(self, account: Account | None, attempt: _Attempt) -> bool:
         if account is None or not account.active or self._app_key is None or not attempt.password:
+            return False
+        if attempt.protocol in _PASSWORD_ONLY:
             return False
         now = self._clock.now()
         return any(

@@ -139,6 +139,13 @@ def _database(value: object) -> str:
     return text
 
 
+def _url(value: object) -> str:
+    text = _string(value).rstrip("/")
+    if text and not re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?", text.lower()):
+        raise ValueError("expected https://HOST or https://HOST:PORT")
+    return text.lower()
+
+
 def _known(default: Any, doc: str, check: Check) -> Any:
     return field(default=default, metadata={"doc": doc, "check": check})
 
@@ -194,6 +201,9 @@ class Config:
         _addresses,
     )
     base_port: int = _known(0, "added to every listener's port: 20000 moves 25 to 20025", _number(0, 60_000))
+    url: str = _known(
+        "", "address of the web pages as people type it; empty: https:// and the host name (trial: localhost)", _url
+    )
     dns: str = _known(
         "system", "who answers DNS questions: system, ADDRESS:PORT, or off (each is a temporary error)", _dns
     )

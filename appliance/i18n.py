@@ -59,6 +59,10 @@ class Catalogue:
         """The form of a text made by `NN_` that fits `count`, which is also the parameter `count`."""
         return self._of(language).ngettext(*forms, count) % {**params, "count": count}
 
+    def form(self, language: str, forms: tuple[str, str], count: int) -> str:
+        """The form that fits `count`, parameters not yet put in; for templates, which escape them first."""
+        return self._of(language).ngettext(*forms, count)
+
     def closest(self, tag: str) -> str:
         """The language we have that is closest to a tag such as `zh-Hans-CN` or `en_GB` (RFC 4647 §3.4)."""
         parts = tag.replace("-", "_").split("_")

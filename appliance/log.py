@@ -45,6 +45,7 @@ Verb = Literal[
     "received", "rejected", "deferred", "delivered", "submitted", "queued", "held", "released", "sent", "bounced",
     "expired", "cancelled", "looped", "appended",
     "mail", "queue", "attempt", "sign", "import", "resync",
+    "index",
     # people and administration
     "login", "login.failed", "login.slowed", "account", "domain", "alias", "control", "audit", "settings", "web",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, case, func, insert, or_, select
 
 from data.disk import tables as t
 from data.disk.db import Database, Row, Tx
@@ -41,7 +41,23 @@ _COLUMNS = (
 )
 _OF = select(*_COLUMNS).where(t.story.c.trail == _b("trail")).order_by(t.story.c.id)
 _RECENT = select(*_COLUMNS).where(t.story.c.id < _b("before")).order_by(t.story.c.id.desc()).limit(_b("count"))
+_s = t.story.c
+_OLDEST = _s.id >= _b("oldest")
+_FOUND = _RECENT.where(
+    _OLDEST,
+    or_(
+        _s.trail == _b("exactly"),
+        func.lower(_s.sender).like(_b("text"), escape="!"),
+        func.lower(_s.recipient).like(_b("text"), escape="!"),
+    ),
+)
+_OUT = case((_s.reason.like("queue.sent%"), 1), else_=0)
+_SLOT = (_s.at - _b("since")) // _b("step")
+_FLOW = select(_SLOT, _s.event, _OUT, func.count()).where(_s.at >= _b("since")).group_by(_SLOT, _s.event, _OUT)
+_NEWEST = select(func.max(_s.id))
 _END = 2**62
+SEARCHED = 200_000
+"""How many of the latest hops a search looks through, so that it ends soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,25 @@ class Story:
         """The latest hops with an id below `before`, newest first."""
         with self._db.read() as reader:
             return tuple(_hop(row) for row in reader.all(_RECENT, {"before": before, "count": count}))
+
+    def search(self, text: str, count: int = 100, before: int = _END) -> tuple[Hop, ...]:
+        """Of the latest SEARCHED hops those of a message (its trail) or of an address that holds `text`, newest first."""
+        with self._db.read() as reader:
+            oldest = int(reader.value(_NEWEST) or 0) - SEARCHED
+            asked = {"before": before, "count": count, "oldest": oldest, "exactly": text, "text": _within(text)}
+            return tuple(_hop(row) for row in reader.all(_FOUND, asked))
+
+    def flow(self, since: Millis, step: int) -> list[tuple[int, str, bool, int]]:
+        """How many hops of each kind since then: (slot of `step` milliseconds, event, went out to a remote, count)."""
+        with self._db.read() as reader:
+            rows = reader.all(_FLOW, {"since": since, "step": step})
+        return [(int(slot), event, bool(out), int(count)) for slot, event, out, count in rows]
+
+
+def _within(text: str) -> str:
+    """A LIKE pattern for what holds the text anywhere."""
+    plain = "".join(f"!{c}" if c in "!%_" else c for c in text.lower())
+    return f"%{plain}%"
 
 
 def _hop(row: Row) -> Hop:

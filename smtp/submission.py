@@ -35,6 +35,8 @@ from smtp.transaction.data import ChunkDecoder, Damaged
 from smtp.transaction.facts import Recipient, Tls
 from smtp.transaction.path import split_path
 
+__all__ = ["HEADER_MOST", "Refused", "Submission", "SubmitRecipient", "SubmitRequest", "Submitted", "Via"]
+
 HEADER_MOST = 96 * 1024
 """Octets of a submitted header: all of it is looked at, again when the message is in the store."""
 _BLANK = b"\r\n\r\n"

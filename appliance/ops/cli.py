@@ -197,6 +197,14 @@ def _add_store(commands: Any) -> None:
         collect=lambda a: {"account": a.account, "path": str(Path(a.path).absolute()), "mailbox": a.mailbox}
     )
     _leaf(commands, "metrics", "metrics", shown.text, "counters and gauges of the running server")
+    index = _group(commands, "index", "the text index that searches use")
+    for name, show, text in (
+        ("status", shown.indexes, "how complete it is"),
+        ("rebuild", shown.reindexed, "make it again from the stored mail"),
+    ):
+        leaf = _leaf(index, name, f"index.{name}", show, text)
+        leaf.add_argument("address", nargs="?", help="of this account only")
+        leaf.set_defaults(collect=_named("address"))
     _leaf(commands, "verify", "verify", shown.findings, "prove that rows, blobs and counters agree")
 
 

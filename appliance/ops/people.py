@@ -7,37 +7,71 @@ May not: print, or ask anybody anything; panel, API and command line call the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from appliance.ops.state import Ground
+from data.audit import Audit
+from data.clock import Clock
 from data.directory import dkim
 from data.directory.addresses import is_known, required
 from data.directory.credentials import hash_password
+from data.directory.directory import Directory
 from data.directory.facts import Account, AliasKind, Status
-from data.directory.settings import Scope, Value
-from data.disk.db import Tx
-from data.errors import NotFound
+from data.directory.settings import Scope, Settings, Value
+from data.disk.db import Database, Tx
+from data.disk.seal import Keys
+from data.errors import Invalid, NotFound
 from data.ids import AccountId
 from data.principal import Role
 from data.store.changes import AccessEnded
 from data.store.quota import Usage, usage
+from data.store.store import Store
 
 T = TypeVar("T")
 
 
+class Office(Protocol):
+    """What changing people and domains takes; the whole ground of a state directory has it, and so do the web's parts."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def db(self) -> Database: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def directory(self) -> Directory: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def audit(self) -> Audit: ...
+
+
 def add_account(
-    ground: Ground, address: str, *, password: str, name: str = "", role: Role = Role.USER, actor: str
+    ground: Office,
+    address: str,
+    *,
+    password: str,
+    name: str = "",
+    role: Role = Role.USER,
+    quota: int | None = None,
+    language: str | None = None,
+    actor: str,
 ) -> AccountId:
-    """A new account with INBOX, Drafts, Sent, Junk, Trash and Archive. Raises Invalid, Conflict, NotFound."""
+    """A new account with INBOX, Drafts, Sent, Junk, Trash and Archive. Raises Invalid, Conflict, NotFound.
+
+    `quota` (octets, 0 unlimited) and `language` are the organisation's where they are not given.
+    """
     verifier = hash_password(password)
     organisation = ground.directory.organisation()
     everybody = Scope.organisation(organisation.id)
-    quota = ground.settings.number(everybody, "account.quota")
-    language = ground.settings.text(everybody, "account.language")
+    octets = ground.settings.number(everybody, "account.quota") if quota is None else quota
+    spoken = ground.settings.text(everybody, "account.language") if language is None else language
 
     def op(tx: Tx) -> AccountId:
         account = ground.directory.add_account_in(
-            tx, address, name=name, role=role, password_verifier=verifier, quota=quota, language=language
+            tx, address, name=name, role=role, password_verifier=verifier, quota=octets, language=spoken
         )
         ground.store.mailboxes.create_defaults_in(tx, account)
         _record(ground, tx, actor, "account.add", address, role=role.value)
@@ -46,7 +80,7 @@ def add_account(
     return _write(ground, op)
 
 
-def set_password(ground: Ground, address: str, password: str, actor: str) -> None:
+def set_password(ground: Office, address: str, password: str, actor: str) -> None:
     """Another password for an account."""
     account, verifier = ground.directory.account(address), hash_password(password)
 
@@ -58,7 +92,7 @@ def set_password(ground: Ground, address: str, password: str, actor: str) -> Non
     _write(ground, op)
 
 
-def set_status(ground: Ground, address: str, status: Status, actor: str) -> None:
+def set_status(ground: Office, address: str, status: Status, actor: str) -> None:
     """Suspend an account (it still receives) or let it sign in again."""
     account = ground.directory.account(address)
 
@@ -71,8 +105,45 @@ def set_status(ground: Ground, address: str, status: Status, actor: str) -> None
     _write(ground, op)
 
 
+def edit_account(
+    ground: Office, account: Account, *, name: str, role: Role, quota: int, language: str, actor: str
+) -> tuple[str, ...]:
+    """Change what an account is called and may do; returns the names of what was changed, none being nothing to do."""
+    wanted = {"name": name, "role": role.value, "quota": quota, "language": language}
+    held = {"name": account.name, "role": account.role.value, "quota": account.quota, "language": account.language}
+    changed = {key: value for key, value in wanted.items() if value != held[key]}
+
+    def op(tx: Tx) -> None:
+        directory = ground.directory
+        if "name" in changed:
+            directory.set_name_in(tx, account.id, name)
+        if "role" in changed:
+            directory.set_role_in(tx, account.id, role)
+        if "quota" in changed:
+            directory.set_quota_in(tx, account.id, quota)
+        if "language" in changed:
+            directory.set_language_in(tx, account.id, language)
+        _record(ground, tx, actor, "account.edit", account.address, **changed)
+
+    if changed:
+        _write(ground, op)
+    return tuple(changed)
+
+
+def restore_account(ground: Office, account: AccountId, *, password: str, actor: str) -> str:
+    """Let a deleted account come back with its mail and this password; returns its address."""
+    verifier = hash_password(password)
+
+    def op(tx: Tx) -> str:
+        address = ground.directory.restore_account_in(tx, account, verifier)
+        _record(ground, tx, actor, "account.restore", address, account=account)
+        return address
+
+    return _write(ground, op)
+
+
 def change_account(
-    ground: Ground,
+    ground: Office,
     address: str,
     actor: str,
     *,
@@ -97,7 +168,7 @@ def change_account(
     _write(ground, op)
 
 
-def delete_account(ground: Ground, address: str, actor: str) -> None:
+def delete_account(ground: Office, address: str, actor: str) -> None:
     """End an account; its mail stays until a purge."""
     account = ground.directory.account(address)
 
@@ -109,7 +180,7 @@ def delete_account(ground: Ground, address: str, actor: str) -> None:
     _write(ground, op)
 
 
-def add_domain(ground: Ground, name: str, actor: str) -> None:
+def add_domain(ground: Office, name: str, actor: str) -> None:
     """A domain whose mail becomes ours, with the keys that sign its mail."""
     pairs = dkim.new_pairs()
 
@@ -121,7 +192,7 @@ def add_domain(ground: Ground, name: str, actor: str) -> None:
     _write(ground, op)
 
 
-def add_alias(ground: Ground, address: str, targets: Sequence[str], *, group: bool, send_as: bool, actor: str) -> None:
+def add_alias(ground: Office, address: str, targets: Sequence[str], *, group: bool, send_as: bool, actor: str) -> None:
     """An address that leads to others; with several targets, or on request, a group."""
     kind = AliasKind.GROUP if group or len(targets) > 1 else AliasKind.ALIAS
 
@@ -132,13 +203,26 @@ def add_alias(ground: Ground, address: str, targets: Sequence[str], *, group: bo
     _write(ground, op)
 
 
-def unknown(ground: Ground, addresses: Sequence[str]) -> list[str]:
+def set_targets(ground: Office, address: str, targets: Sequence[str], actor: str) -> None:
+    """Where an alias (one target) or a group leads from now on."""
+    kinds = [alias.kind for alias in ground.directory.aliases() if alias.address == address]
+    if kinds == [AliasKind.ALIAS] and len(targets) != 1:
+        raise Invalid(f"{len(targets)} targets", public="An alias has one target; make a group for several")
+
+    def op(tx: Tx) -> None:
+        ground.directory.set_targets_in(tx, address, targets)
+        _record(ground, tx, actor, "alias.edit", address, targets=len(targets))
+
+    _write(ground, op)
+
+
+def unknown(ground: Office, addresses: Sequence[str]) -> list[str]:
     """Those of our domains that are neither an account nor an alias nor a role; a catch-all does not count."""
     snapshot = ground.directory.snapshot()
     return [address for address in addresses if not is_known(snapshot, required(address))]
 
 
-def delete_alias(ground: Ground, address: str, actor: str) -> None:
+def delete_alias(ground: Office, address: str, actor: str) -> None:
     """Take an alias or a group away."""
 
     def op(tx: Tx) -> None:
@@ -148,7 +232,7 @@ def delete_alias(ground: Ground, address: str, actor: str) -> None:
     _write(ground, op)
 
 
-def set_catch_all(ground: Ground, domain: str, address: str | None, actor: str) -> None:
+def set_catch_all(ground: Office, domain: str, address: str | None, actor: str) -> None:
     """Who gets the mail for unknown local parts of a domain; None refuses it again. Raises Invalid, NotFound."""
     if address is not None and unknown(ground, [address]):
         # unknown names would lead to an unknown name
@@ -162,7 +246,7 @@ def set_catch_all(ground: Ground, domain: str, address: str | None, actor: str) 
 
 
 def change_setting(
-    ground: Ground, name: str, value: Value | None, actor: str, *, address: str | None = None, locked: bool = False
+    ground: Office, name: str, value: Value | None, actor: str, *, address: str | None = None, locked: bool = False
 ) -> None:
     """Set a setting of the organisation, or of the account at `address`; None lets the wider value or default hold."""
     scope = scope_of(ground, address)
@@ -178,31 +262,31 @@ def change_setting(
     ground.db.write(op)
 
 
-def scope_of(ground: Ground, address: str | None) -> Scope:
+def scope_of(ground: Office, address: str | None) -> Scope:
     """The account's scope, or the organisation's."""
     if address:
         return Scope.account(ground.directory.account(address).id)
     return Scope.organisation(ground.directory.organisation().id)
 
 
-def note(ground: Ground, actor: str, action: str, object: str, **detail: str | int) -> None:
+def note(ground: Office, actor: str, action: str, object: str, **detail: str | int) -> None:
     """An audit row for what was done in many transactions, or changed nothing in the directory."""
     ground.db.write(lambda tx: _record(ground, tx, actor, action, object, **detail))
 
 
-def held(ground: Ground, account: Account) -> Usage:
+def held(ground: Office, account: Account) -> Usage:
     """What an account holds, and may hold."""
     with ground.db.read() as reader:
         return usage(reader, account.id)
 
 
-def _write(ground: Ground, op: Callable[[Tx], T]) -> T:
+def _write(ground: Office, op: Callable[[Tx], T]) -> T:
     """Do it, and read the directory again here, so that the event loop need not."""
     result = ground.db.write(op)
     ground.directory.refresh()
     return result
 
 
-def _record(ground: Ground, tx: Tx, actor: str, action: str, object: str, **detail: str | int) -> None:
+def _record(ground: Office, tx: Tx, actor: str, action: str, object: str, **detail: str | int) -> None:
     organisation = ground.directory.organisation().id
     ground.audit.record_in(tx, organisation=organisation, actor=actor, action=action, object=object, detail=detail)

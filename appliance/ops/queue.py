@@ -6,25 +6,35 @@ Promises: a change and its audit row are one transaction. May not: deliver; the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from appliance.ops import waiting
 from appliance.ops.control import Result, Tell
-from appliance.ops.state import Ground
+from appliance.ops.people import Office
 from data.disk.db import Tx
 from data.errors import Invalid
 from data.ids import ItemId
 from data.reason import Reason
 from data.spool.envelope import NEVER_DUE
+from data.spool.items import Spool
 from data.spool.oversight import Listed
 
 HELD = Reason("queue.held")
 _PAGE = 500
 _MOST = 10_000
 
-Change = Callable[[Ground, Tx, ItemId, str], int]
+
+class Sorting(Office, Protocol):
+    """An office that can see the waiting mail."""
+
+    @property
+    def spool(self) -> Spool: ...
 
 
-def _list(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+Change = Callable[[Sorting, Tx, ItemId, str], int]
+
+
+def _list(ground: Sorting, args: Result, tell: Tell, actor: str) -> Result:
     """Waiting recipients, oldest first, at most 10 000."""
     rows: list[Result] = []
     after = 0
@@ -52,10 +62,10 @@ def _row(one: Listed) -> Result:
     }
 
 
-def _changing(action: str, change: Change) -> Callable[[Ground, Result, Tell, str], Result]:
+def _changing(action: str, change: Change) -> Callable[[Sorting, Result, Tell, str], Result]:
     """A command that changes the items it names, all of them or none."""
 
-    def command(ground: Ground, args: Result, tell: Tell, actor: str) -> Result:
+    def command(ground: Sorting, args: Result, tell: Tell, actor: str) -> Result:
         items = args["item"]
         if not isinstance(items, list) or not all(isinstance(item, int) and 0 < item < NEVER_DUE for item in items):
             raise Invalid("items", public="Items are named by their numbers")
@@ -74,13 +84,13 @@ def _changing(action: str, change: Change) -> Callable[[Ground, Result, Tell, st
     return command
 
 
-def _record(ground: Ground, tx: Tx, actor: str, action: str, object: str, changed: int) -> None:
+def _record(ground: Sorting, tx: Tx, actor: str, action: str, object: str, changed: int) -> None:
     organisation = ground.directory.organisation().id
     detail = {"recipients": changed}
     ground.audit.record_in(tx, organisation=organisation, actor=actor, action=action, object=object, detail=detail)
 
 
-COMMANDS: Mapping[str, Callable[[Ground, Result, Tell, str], Result]] = {
+COMMANDS: Mapping[str, Callable[[Sorting, Result, Tell, str], Result]] = {
     "queue.list": _list,
     "queue.retry": _changing("queue.retry", lambda ground, tx, item, actor: ground.spool.retry_in(tx, item)),
     "queue.hold": _changing("queue.hold", lambda ground, tx, item, actor: ground.spool.hold_in(tx, item, HELD)),

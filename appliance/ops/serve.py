@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import resource
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
@@ -81,6 +82,9 @@ async def attend(supervisor: Supervisor, log: Log, reload: Callable[[], Awaitabl
     signals.install()
     try:
         await supervisor.start()
+        # what the start has made stays for good: a collector that went over it again would stop every thread for it
+        gc.collect()
+        gc.freeze()
         with contextlib.suppress(OSError):  # nobody needs to listen to us
             print("ready", flush=True)
         log.info("ready")

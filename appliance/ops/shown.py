@@ -118,6 +118,29 @@ def imported(result: Result) -> int:
     return FAILED if result["refused"] else 0
 
 
+def indexes(result: Result) -> int:
+    """One account a line."""
+    rows = [
+        (
+            a["address"],
+            ("ready" if not a["waiting"] else "catching up") if a["ready"] else "not built yet",
+            str(a["indexed"]),
+            str(a["waiting"]),
+            str(a["segments"]),
+            size(a["octets"]),
+        )
+        for a in result["accounts"]
+    ]
+    table(("address", "state", "indexed", "waiting", "segments", "size"), rows)
+    return 0
+
+
+def reindexed(result: Result) -> int:
+    """What a rebuild holds."""
+    print(f"{result['indexed']} messages indexed")
+    return 0
+
+
 def findings(result: Result) -> int:
     """What verify found."""
     for one in result["findings"]:

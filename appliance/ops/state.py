@@ -5,6 +5,7 @@
     DIR/master.key       the master key, 0600, unless the configuration names another file
     DIR/key.check        what the master key answers, so that a wrong one is refused before anything is opened
     DIR/blobs/           sealed messages above 128 KiB
+    DIR/index/           the sealed text index; may be deleted at any time, it is made again
     DIR/tls/             certificate and key
     DIR/control          the control socket of the running server
     DIR/lock             held while somebody may write
@@ -36,12 +37,14 @@ from data.disk.files import write_durably
 from data.disk.schema import is_current
 from data.disk.seal import Keys, load_master_key
 from data.errors import StoreError, WrongKey
+from data.index.index import Index
 from data.spool.items import Spool
 from data.store.store import Store
 from data.story import Story
 
 DATABASE = "mail.db"
 BLOBS = "blobs"
+INDEX = "index"
 TLS = "tls"
 KEY_CHECK = "key.check"
 
@@ -71,10 +74,12 @@ class Ground:
     audit: Audit
     story: Story
     spool: Spool
+    index: Index
     held: StateDirectory
 
     def close(self) -> None:
-        """Finish what waits in the writer, close the database, give up the lock."""
+        """Finish what waits in the writer, close the index and the database, give up the lock."""
+        self.index.close()
         self.db.close()
         self.held.release()
 
@@ -169,5 +174,6 @@ def build(held: StateDirectory, config: Config, clock: Clock, keys: Keys, db: Da
         audit=Audit(db),
         story=story,
         spool=Spool(db, store.messages, story, clock),
+        index=Index(held.path / INDEX, db, store.blobs, clock),
         held=held,
     )

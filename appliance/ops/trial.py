@@ -87,6 +87,9 @@ def greeting(config: Config, logins: str, path: Path) -> str:
     return f"""
   {DOMAIN} on {_LOOPBACK}
 
+    webmail     http://localhost:{ports["http"]}/webmail/
+    panel       http://localhost:{ports["http"]}/admin/
+
     IMAP        {ports["imap"]} (STARTTLS)   {ports["imaps"]} (TLS)
     submission  {ports["submission"]} (STARTTLS)   {ports["submissions"]} (TLS)
     MX          {ports["mx"]}

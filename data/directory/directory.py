@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from data.clock import Clock
-from data.directory import addresses, rows
+from data.directory import addresses, bin, rows
 from data.directory.facts import (
     Account,
     Alias,
@@ -203,10 +203,20 @@ class Directory:
         self.stale_after(tx)
         rows.set_name_in(tx, account, name)
 
+    def set_language_in(self, tx: Tx, account: AccountId, language: str) -> None:
+        """The language of notices to the person."""
+        self.stale_after(tx)
+        rows.set_language_in(tx, account, language)
+
     def delete_account_in(self, tx: Tx, account: AccountId) -> None:
         """End an account; its mail stays until a purge."""
         self.stale_after(tx)
         rows.delete_account_in(tx, account)
+
+    def restore_account_in(self, tx: Tx, account: AccountId, verifier: str) -> str:
+        """Let a deleted account come back under its old address, which is returned; NotFound, Conflict."""
+        self.stale_after(tx)
+        return bin.restore_in(tx, account, verifier)
 
     def add_credential_in(
         self, tx: Tx, account: AccountId, *, kind: str, verifier: str, label: str = "", scopes: str = ""

@@ -82,6 +82,7 @@ _ACCOUNT_ORGANISATION = select(t.account.c.organisation_id).where(
 _STATUS = update(t.account).where(t.account.c.id == _b("account")).values(status=_b("new_status"))
 _ROLE = update(t.account).where(t.account.c.id == _b("account")).values(role=_b("new_role"))
 _QUOTA = update(t.account).where(t.account.c.id == _b("account")).values(quota=_b("new_quota"))
+_LANGUAGE = update(t.account).where(t.account.c.id == _b("account")).values(language=_b("new_language"))
 _NAME = update(t.account).where(t.account.c.id == _b("account")).values(name=_b("new_name"))
 _END = (
     update(t.account)
@@ -224,6 +225,12 @@ def set_name_in(tx: Tx, account: AccountId, name: str) -> None:
     tx.run(_NAME, {"account": account, "new_name": _label(name)})
 
 
+def set_language_in(tx: Tx, account: AccountId, language: str) -> None:
+    """The language of notices to the person."""
+    _organisation_in(tx, account)
+    tx.run(_LANGUAGE, {"account": account, "new_language": language})
+
+
 def delete_account_in(tx: Tx, account: AccountId) -> None:
     """End an account: nobody signs in, nothing is delivered, the address is free again. Its mail stays until a purge."""
     _organisation_in(tx, account)
@@ -301,6 +308,11 @@ def _domain_in(reader: Reader, name: str) -> tuple[DomainId, OrganisationId]:
     if row is None:
         raise NotFound(name, public=f"{name} is not one of our domains")
     return DomainId(row[0]), OrganisationId(row[1])
+
+
+def free_in(tx: Tx, address: str) -> NormalAddress:
+    """The address in its parts, once it is certain that nobody has it; Invalid, Conflict, NotFound (the domain)."""
+    return _free_in(tx, address)[0]
 
 
 def _free_in(tx: Tx, address: str) -> tuple[NormalAddress, DomainId, OrganisationId]:

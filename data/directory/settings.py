@@ -86,6 +86,12 @@ SETTINGS: Mapping[str, Declared] = {
         "Octets a new account may hold; 0 is unlimited",
         levels=frozenset({"organisation", "department"}),
     ),
+    "web.language": Declared(
+        "auto", "Language of the pages; auto is the browser's", choices=frozenset({"auto", "en", "zh_CN"})
+    ),
+    "web.theme": Declared(
+        "system", "Colours of the pages; system is the device's", choices=frozenset({"system", "light", "dark"})
+    ),
     "queue.routes": Declared(
         "",
         "Where mail goes without a look at MX records: DOMAIN HOST:PORT a line; .DOMAIN is all below it, * the rest",

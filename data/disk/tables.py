@@ -346,6 +346,7 @@ entry = Table(
 )
 Index("ix_entry_message_id", entry.c.message_id)
 Index("ix_entry_mailbox_id_modseq", entry.c.mailbox_id, entry.c.modseq)
+Index("ix_entry_mailbox_id_internal_date_uid", entry.c.mailbox_id, entry.c.internal_date, entry.c.uid)
 _UNSEEN = entry.c.flags.op("&")(text("1")) == text("0")
 Index("ix_entry_unseen", entry.c.mailbox_id, entry.c.uid, sqlite_where=_UNSEEN, postgresql_where=_UNSEEN)
 
@@ -513,4 +514,52 @@ audit = Table(
     _bytes("previous"),
     _bytes("digest"),
     comment="append-only and chained: digest covers the row and the digest before it",
+)
+
+# --- signing in on the web --------------------------------------------------------------------------------------------
+
+web_session = Table(
+    "web_session",
+    metadata,
+    _id(),
+    _ref("organisation_id", "organisation.id"),
+    _ref("account_id", "account.id"),
+    _bytes("digest"),
+    _bytes("binding"),
+    _text("face"),
+    _text("stage"),
+    _int("created_at"),
+    _int("seen_at"),
+    _text("peer"),
+    _text("agent"),
+    UniqueConstraint("digest"),
+    Index(None, "account_id"),
+    comment="face: mail, admin; stage: second (the code is awaited), full; digest of the cookie, binding to the password",
+)
+
+second_factor = Table(
+    "second_factor",
+    metadata,
+    Column("account_id", Big, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    _ref("organisation_id", "organisation.id"),
+    _bytes("sealed"),
+    _int("created_at"),
+    _int("confirmed_at", None),
+    _int("last_step", 0),
+    _int("failures", 0),
+    _int("failed_at", 0),
+    comment="sealed: the TOTP secret under the master key; last_step: the time step last accepted; unconfirmed: being set up",
+)
+
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    _id(),
+    _ref("organisation_id", "organisation.id"),
+    _ref("account_id", "account.id"),
+    _bytes("digest"),
+    _int("created_at"),
+    _int("used_at", None),
+    UniqueConstraint("account_id", "digest"),
+    comment="a keyed digest of a code that stands in for the second factor once",
 )

@@ -52,6 +52,17 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """A destination with deferred mail: how much, since when, when it is tried next, and its latest recipient."""
+
+    domain: str
+    count: int
+    since: Millis
+    next_at: Millis
+    last: Listed
+
+
+@dataclass(frozen=True, slots=True)
 class _Owner:
     organisation: OrganisationId
     account: AccountId | None
@@ -71,10 +82,34 @@ class Oversight:
 
     # --- seeing -----------------------------------------------------------------------------------------------------
 
-    def waiting(self, most: int = 200, after: int = 0) -> tuple[Listed, ...]:
-        """Waiting recipients, oldest first, from the recipient id `after` on."""
+    def waiting(self, most: int = 200, after: int = 0, domain: str | None = None) -> tuple[Listed, ...]:
+        """Waiting recipients, oldest first, from the recipient id `after` on; those of one domain, or all."""
+        chosen = {"after": after, "most": most}
         with self._db.read() as reader:
-            return tuple(_listed(row) for row in reader.all(s.LISTED, {"after": after, "most": most}))
+            if domain is None:
+                return tuple(_listed(row) for row in reader.all(s.LISTED, chosen))
+            return tuple(_listed(row) for row in reader.all(s.LISTED_TO, {**chosen, "domain": domain}))
+
+    def recipients(self, item: ItemId, most: int = 1000) -> tuple[Listed, ...]:
+        """The waiting recipients of one item; none when it is finished, or was never there."""
+        with self._db.read() as reader:
+            return tuple(_listed(row) for row in reader.all(s.LISTED_OF, {"p_item": item, "most": most}))
+
+    def of_trail(self, trail: str) -> Listed | None:
+        """A waiting recipient of the message with this trail, if one waits still."""
+        with self._db.read() as reader:
+            row = reader.first(s.LISTED_TRAIL, {"trail": trail})
+        return None if row is None else _listed(row)
+
+    def failing(self, most: int = 5) -> tuple[Failing, ...]:
+        """The destinations with deferred mail, the one that waits longest first."""
+        with self._db.read() as reader:
+            found = []
+            for domain, count, since, next_at, last in reader.all(s.FAILING, {"most": most}):
+                row = reader.first(s.LISTED_ONE, {"p_id": last})
+                if row is not None:
+                    found.append(Failing(domain, count, Millis(since), Millis(next_at), _listed(row)))
+        return tuple(found)
 
     def counts(self) -> dict[State, int]:
         """How many recipients are in each state; finished ones as long as their items are kept."""

@@ -160,7 +160,7 @@ DUE_PAIRS = (
 )
 NEXT_DUE = select(func.min(_r.next_at)).where(READY)
 COUNTS = select(_r.state, func.count()).group_by(_r.state)
-LISTED = (
+_LISTED = (
     select(
         _r.id,
         _r.item_id,
@@ -182,10 +182,22 @@ LISTED = (
         case((_i.hold.is_not(None), _i.hold_params), else_=_r.reason_params),
     )
     .select_from(JOINED)
-    .where(OPEN, _r.id > _b("after"))
+    .where(OPEN)
     .order_by(_r.id)
+)
+LISTED = _LISTED.where(_r.id > _b("after")).limit(_b("most"))
+LISTED_TO = LISTED.where(_r.domain == _b("domain"))
+LISTED_OF = _LISTED.where(_i.id == _b("p_item")).limit(_b("most"))
+FAILING = (
+    select(_r.domain, func.count(), func.min(_i.created_at), func.min(_r.next_at), func.max(_r.id))
+    .select_from(JOINED)
+    .where(OPEN, _r.state == State.DEFERRED.value)
+    .group_by(_r.domain)
+    .order_by(func.min(_i.created_at))
     .limit(_b("most"))
 )
+LISTED_TRAIL = _LISTED.where(_i.trail == _b("trail")).limit(1)
+LISTED_ONE = _LISTED.where(_r.id == _b("p_id"))
 
 # --- changing by hand -----------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """What may be asked of a mailbox: SearchKey trees, shared by IMAP SEARCH and the webmail's search box.
 
 Promises: plain frozen values; sequence numbers, `$` and \\Recent were already turned into UID ranges by whoever asks.
-Text values are what the user typed; matching is by substring without regard to case (RFC 9051 §6.4.4). Days are
-counted from 1970-01-01 (date.toordinal() - 719163), without regard to time zone.
+Text values are what the user typed; IMAP SEARCH matches them by substring without regard to case (RFC 9051 §6.4.4), the
+search box by words and phrases (data.index). Days are counted from 1970-01-01 (date.toordinal() - 719163), without regard
+to time zone.
 """
 
 from __future__ import annotations
@@ -174,6 +175,11 @@ class ModSeqSince:
 
 
 @dataclass(frozen=True, slots=True)
+class HasAttachment:
+    """Something is attached, as a person would say."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmailId:
     """The message with that EMAILID (RFC 8474 §7)."""
 
@@ -206,6 +212,7 @@ SearchKey = (
     | Smaller
     | Within
     | ModSeqSince
+    | HasAttachment
     | EmailId
     | ThreadKey
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from data.disk import tables as t
 from data.disk.db import Reader
@@ -19,6 +19,18 @@ _GET = (
     .select_from(t.counter.join(t.account, t.account.c.id == t.counter.c.account_id))
     .where(t.counter.c.account_id == bindparam("account"))
 )
+_NEAR = (
+    select(t.counter.c.account_id, t.counter.c.octets, t.counter.c.messages, t.account.c.quota)
+    .select_from(t.counter.join(t.account, t.account.c.id == t.counter.c.account_id))
+    .where(
+        t.account.c.deleted_at.is_(None),
+        t.account.c.quota > 0,
+        t.counter.c.octets * 100 >= t.account.c.quota * bindparam("percent"),
+    )
+    .order_by(t.counter.c.account_id)
+    .limit(bindparam("most"))
+)
+_ALL = select(func.coalesce(func.sum(t.counter.c.octets), 0), func.coalesce(func.sum(t.counter.c.messages), 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,18 @@ def usage(reader: Reader, account: AccountId) -> Usage:
     if row is None:
         raise NotFound(f"account {account} has no counters")
     return Usage(*row)
+
+
+def near(reader: Reader, percent: int, most: int = 20) -> list[tuple[AccountId, Usage]]:
+    """The accounts that hold at least so many hundredths of what they may."""
+    rows = reader.all(_NEAR, {"percent": percent, "most": most})
+    return [(AccountId(account), Usage(octets, messages, limit)) for account, octets, messages, limit in rows]
+
+
+def in_all(reader: Reader) -> Usage:
+    """What all accounts hold together, deleted ones too, whose mail is kept."""
+    row = reader.first(_ALL)
+    return Usage(int(row[0]), int(row[1]), 0) if row else Usage(0, 0, 0)
 
 
 def require_room(reader: Reader, account: AccountId, octets: int) -> None:

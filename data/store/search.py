@@ -49,23 +49,23 @@ class Search:
 
     def find(self, principal: Principal, mailbox: MailboxId, key: k.SearchKey) -> list[int]:
         """The UIDs of the messages for which the key holds, ascending."""
-        condition = _condition(key, self._now())
-        if condition.exact:
-            statement = select(_e.uid).select_from(_SOURCE if condition.joins else t.entry)
-            statement = statement.where(_e.mailbox_id == mailbox, condition.sql).order_by(_e.uid)
+        structured = condition(key, self._now())
+        if structured.exact:
+            statement = select(_e.uid).select_from(_SOURCE if structured.joins else t.entry)
+            statement = statement.where(_e.mailbox_id == mailbox, structured.sql).order_by(_e.uid)
             with self._db.read() as reader:
                 rights.require(reader, principal, mailbox, rights.READ)
                 return [uid for (uid,) in reader.once(statement)]
-        return self._scan(principal, mailbox, key, condition)
+        return self._scan(principal, mailbox, key, structured)
 
-    def _scan(self, principal: Principal, mailbox: MailboxId, key: k.SearchKey, condition: _Condition) -> list[int]:
+    def _scan(self, principal: Principal, mailbox: MailboxId, key: k.SearchKey, structured: Condition) -> list[int]:
         """Test the whole key on each message that the structured part lets through."""
         found: list[int] = []
         after = 0
         while True:
             with self._db.read() as reader:
                 rights.require(reader, principal, mailbox, rights.READ)
-                rows = reader.once(_candidates(mailbox, condition, after))
+                rows = reader.once(_candidates(mailbox, structured, after))
                 tester = _Tester(self._blobs, reader, self._now())
                 found += [row[0] for row in rows if tester.holds(key, row)]
             if len(rows) < _BATCH:
@@ -73,14 +73,14 @@ class Search:
             after = rows[-1][0]
 
 
-def _candidates(mailbox: MailboxId, condition: _Condition, after: int) -> Any:
+def _candidates(mailbox: MailboxId, structured: Condition, after: int) -> Any:
     columns = (_e.uid, _e.flags, _e.keywords, _e.modseq, _e.internal_date, _e.save_date, _m.size, _m.sent_at)
     texts_ = (_m.from_text, _m.to_text, _m.cc_text, _m.bcc_text, _m.subject)
-    places = (_m.blob_id, _m.prefix, _m.header_size, _m.layout, _m.id, _m.thread_id)
+    places = (_m.blob_id, _m.prefix, _m.header_size, _m.layout, _m.id, _m.thread_id, _m.has_attachment)
     return (
         select(*columns, *texts_, *places)
         .select_from(_SOURCE)
-        .where(_e.mailbox_id == mailbox, _e.uid > after, condition.sql)
+        .where(_e.mailbox_id == mailbox, _e.uid > after, structured.sql)
         .order_by(_e.uid)
         .limit(_BATCH)
     )
@@ -92,7 +92,7 @@ _COLUMN = {
         (
             *("uid", "flags", "keywords", "modseq", "internal_date", "save_date", "size", "sent_at"),
             *("from_text", "to_text", "cc_text", "bcc_text", "subject"),
-            *("blob_id", "prefix", "header_size", "layout", "id", "thread_id"),
+            *("blob_id", "prefix", "header_size", "layout", "id", "thread_id", "has_attachment"),
         )
     )
 }
@@ -102,7 +102,7 @@ _COLUMN = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Condition:
+class Condition:
     """SQL that holds for at least every message for which the key holds; `exact` when it is the same."""
 
     sql: ColumnElement[bool]
@@ -110,46 +110,47 @@ class _Condition:
     joins: bool = False
 
 
-_ANY = _Condition(true(), exact=False)
+_ANY = Condition(true(), exact=False)
 
 
-def _condition(key: k.SearchKey, now: int) -> _Condition:
+def condition(key: k.SearchKey, now: int) -> Condition:
+    """What SQL over entry and message can tell of a key; `now` is milliseconds."""
     match key:
         case k.And(found):
-            parts = [_condition(one, now) for one in found]
-            return _Condition(
+            parts = [condition(one, now) for one in found]
+            return Condition(
                 and_(true(), *(p.sql for p in parts)), all(p.exact for p in parts), any(p.joins for p in parts)
             )
         case k.Or(left, right):
-            a, b = _condition(left, now), _condition(right, now)
-            return _Condition(or_(a.sql, b.sql), a.exact and b.exact, a.joins or b.joins)
+            a, b = condition(left, now), condition(right, now)
+            return Condition(or_(a.sql, b.sql), a.exact and b.exact, a.joins or b.joins)
         case k.Not(inner):
-            c = _condition(inner, now)
-            return _Condition(not_(c.sql), True, c.joins) if c.exact else _ANY
+            c = condition(inner, now)
+            return Condition(not_(c.sql), True, c.joins) if c.exact else _ANY
         case _:
             leaf = _LEAVES.get(type(key))
             return leaf(key, now) if leaf is not None else _ANY
 
 
-def _flag(key: k.HasFlag, now: int) -> _Condition:
-    return _Condition(_e.flags.op("&")(literal(int(key.flag))) != 0)
+def _flag(key: k.HasFlag, now: int) -> Condition:
+    return Condition(_e.flags.op("&")(literal(int(key.flag))) != 0)
 
 
-def _keyword(key: k.HasKeyword, now: int) -> _Condition:
+def _keyword(key: k.HasKeyword, now: int) -> Condition:
     padded = literal(" ") + _e.keywords + literal(" ")
     if not key.name.isascii():
         return _ANY
     wanted = key.name.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return _Condition(padded.ilike(f"% {wanted} %", escape="\\"))
+    return Condition(padded.ilike(f"% {wanted} %", escape="\\"))
 
 
-def _uids(key: k.Uids, now: int) -> _Condition:
+def _uids(key: k.Uids, now: int) -> Condition:
     if not key.ranges:
-        return _Condition(false())
+        return Condition(false())
     if len(key.ranges) > 100:
         hull = _e.uid.between(key.ranges[0][0], key.ranges[-1][1])
-        return _Condition(hull, exact=False)
-    return _Condition(or_(*(_e.uid.between(lo, hi) for lo, hi in key.ranges)))
+        return Condition(hull, exact=False)
+    return Condition(or_(*(_e.uid.between(lo, hi) for lo, hi in key.ranges)))
 
 
 def _day(column: ColumnElement[Any], when: k.When, day: int) -> ColumnElement[bool]:
@@ -161,9 +162,9 @@ def _day(column: ColumnElement[Any], when: k.When, day: int) -> ColumnElement[bo
     return and_(column >= start, column < start + _DAY)
 
 
-def _within(key: k.Within, now: int) -> _Condition:
+def _within(key: k.Within, now: int) -> Condition:
     edge = now - key.seconds * 1000
-    return _Condition(_e.internal_date > edge if key.younger else _e.internal_date <= edge)
+    return Condition(_e.internal_date > edge if key.younger else _e.internal_date <= edge)
 
 
 def _objectid(column: ColumnElement[Any], letter: str, value: str) -> ColumnElement[bool]:
@@ -173,20 +174,21 @@ def _objectid(column: ColumnElement[Any], letter: str, value: str) -> ColumnElem
     return column == int(digits)
 
 
-_LEAVES: dict[type, Callable[[Any, int], _Condition]] = {
-    k.All: lambda key, now: _Condition(true()),
+_LEAVES: dict[type, Callable[[Any, int], Condition]] = {
+    k.All: lambda key, now: Condition(true()),
     k.Uids: _uids,
     k.HasFlag: _flag,
     k.HasKeyword: _keyword,
-    k.Internal: lambda key, now: _Condition(_day(_e.internal_date, key.when, key.day)),
-    k.Saved: lambda key, now: _Condition(_day(_e.save_date, key.when, key.day)),
-    k.Sent: lambda key, now: _Condition(and_(_m.sent_at.is_not(None), _day(_m.sent_at, key.when, key.day)), joins=True),
-    k.Larger: lambda key, now: _Condition(_e.size > key.octets),
-    k.Smaller: lambda key, now: _Condition(_e.size < key.octets),
+    k.Internal: lambda key, now: Condition(_day(_e.internal_date, key.when, key.day)),
+    k.Saved: lambda key, now: Condition(_day(_e.save_date, key.when, key.day)),
+    k.Sent: lambda key, now: Condition(and_(_m.sent_at.is_not(None), _day(_m.sent_at, key.when, key.day)), joins=True),
+    k.Larger: lambda key, now: Condition(_e.size > key.octets),
+    k.Smaller: lambda key, now: Condition(_e.size < key.octets),
     k.Within: _within,
-    k.ModSeqSince: lambda key, now: _Condition(_e.modseq >= key.modseq),
-    k.EmailId: lambda key, now: _Condition(_objectid(_e.message_id, "e", key.value)),
-    k.ThreadKey: lambda key, now: _Condition(_objectid(_m.thread_id, "t", key.value), joins=True),
+    k.ModSeqSince: lambda key, now: Condition(_e.modseq >= key.modseq),
+    k.HasAttachment: lambda key, now: Condition(_m.has_attachment != 0, joins=True),
+    k.EmailId: lambda key, now: Condition(_objectid(_e.message_id, "e", key.value)),
+    k.ThreadKey: lambda key, now: Condition(_objectid(_m.thread_id, "t", key.value), joins=True),
 }
 
 
@@ -263,6 +265,7 @@ _ROW_TESTS: dict[type, Callable[[Any, Callable[[str], Any], int], bool]] = {
     k.Smaller: lambda key, of, now: of("size") < key.octets,
     k.Within: lambda key, of, now: (of("internal_date") > now - key.seconds * 1000) == key.younger,
     k.ModSeqSince: lambda key, of, now: of("modseq") >= key.modseq,
+    k.HasAttachment: lambda key, of, now: bool(of("has_attachment")),
     k.EmailId: lambda key, of, now: key.value == f"e{of('id')}",
     k.ThreadKey: lambda key, of, now: key.value == f"t{of('thread_id')}",
 }

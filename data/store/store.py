@@ -7,6 +7,7 @@ from data.disk.blobs import Blobs
 from data.disk.db import Database
 from data.store.changes import ChangeBus
 from data.store.flags import Flags
+from data.store.listing import Listing
 from data.store.mailboxes import Mailboxes
 from data.store.messages import Messages
 from data.store.search import Search
@@ -25,6 +26,7 @@ class Store:
         self.mailboxes = Mailboxes(db)
         self.messages = Messages(db, blobs)
         self.flags = Flags(db)
+        self.listing = Listing(db)
         self.search = Search(db, blobs, clock.now)
         self.sweep = Sweep(db, blobs)
 

@@ -41,3 +41,43 @@ def test_hops_join_by_trail(tmp_path: Path) -> None:
     assert [hop.event for hop in story.recent(2)] == ["deferred", "received"]
     assert len(story.recent(9, before=hops[1].id)) == 2
     db.close()
+
+
+def test_search_and_flow(tmp_path: Path) -> None:
+    path = tmp_path / "mail.db"
+    upgrade(path)
+    clock = FakeClock()
+    db = Database.open(path, clock)
+    db.write(lambda tx: tx.run(insert(t.organisation).values(id=1, name="Example")))
+    story, begun = Story(db), clock.now()
+
+    def tell(trail: str, event: str, sender: str, recipient: str, reason: Reason | None = None) -> None:
+        db.write(
+            lambda tx: story.record_in(
+                tx,
+                organisation=OrganisationId(1),
+                account=None,
+                trail=trail,
+                event=event,
+                sender=sender,
+                recipient=recipient,
+                reason=reason,
+            )
+        )
+        clock.advance(60_000)
+
+    tell("t1", "delivered", "Max_M@example.org", "ann@example.test")
+    tell("t2", "delivered", "ann@example.test", "far@example.org", Reason("queue.sent", {"remote": "mx"}))
+    tell("t3", "failed", "maxim@example.org", "bob@example.test")
+    assert [hop.trail for hop in story.search("ANN@")] == ["t2", "t1"]
+    assert [hop.trail for hop in story.search("t3")] == ["t3"]
+    assert [hop.trail for hop in story.search("x_m")] == ["t1"], "an underscore is an underscore"
+    assert story.search("%") == () and story.search("t") and not story.search("nobody")
+    first = story.search("example", 1)
+    assert [hop.trail for hop in story.search("example", 5, first[0].id)] == ["t2", "t1"]
+    assert sorted(story.flow(begun, 60_000)) == [
+        (0, "delivered", False, 1),
+        (1, "delivered", True, 1),
+        (2, "failed", False, 1),
+    ]
+    db.close()

@@ -1,0 +1,139 @@
+"""What the panel's pages work with: the parts that the operator's functions need, and the frame around every page.
+
+    desk()                               what appliance.ops.people and appliance.ops.queue are called with
+    show("admin/queue.html", "queue")    a page inside the frame, with the counts of its navigation
+    actor()                              who acts, for the audit log
+
+May not: decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from flask import Response, current_app, request
+
+from appliance.i18n import N_
+from appliance.web.access import WebApp
+from appliance.web.apps import here, page
+from appliance.web.forms import Form
+from appliance.web.parts import WebParts
+from data.audit import Audit
+from data.clock import Clock
+from data.directory.directory import Directory
+from data.directory.dkim import DkimKeys
+from data.directory.settings import Settings
+from data.disk.db import Database
+from data.disk.seal import Keys
+from data.errors import Conflict, Invalid, NotFound, Refused, StoreError
+from data.spool.envelope import State
+from data.spool.items import Spool
+from data.store.store import Store
+from data.story import Story
+
+_PLACE: Final = "mailstead.desk"
+PAGE: Final = 50
+"""Rows of a list."""
+OPEN: Final = (State.QUEUED, State.SENDING, State.DEFERRED, State.FROZEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An Office and its queue (appliance.ops), made of the web's parts."""
+
+    clock: Clock
+    keys: Keys
+    db: Database
+    store: Store
+    directory: Directory
+    settings: Settings
+    audit: Audit
+    story: Story
+    spool: Spool
+    dkim: DkimKeys
+
+
+def furnish(app: WebApp, parts: WebParts) -> None:
+    """Give an application its desk."""
+    story = Story(parts.db)
+    app.extensions[_PLACE] = Desk(
+        clock=parts.clock,
+        keys=parts.keys,
+        db=parts.db,
+        store=parts.store,
+        directory=parts.directory,
+        settings=parts.settings,
+        audit=parts.audit,
+        story=story,
+        spool=Spool(parts.db, parts.store.messages, story, parts.clock),
+        dkim=DkimKeys(parts.db, parts.keys, parts.clock),
+    )
+
+
+def desk() -> Desk:
+    """The desk of the application that answers."""
+    return cast(Desk, current_app.extensions[_PLACE])
+
+
+def actor() -> str:
+    """Who acts."""
+    return here().account.address
+
+
+_DONE: Final[Mapping[str, str]] = {
+    "added": N_("The account was added."),
+    "saved": N_("The change was saved."),
+    "same": N_("There was nothing to change."),
+    "suspended": N_("The account is suspended: it still receives mail, and nobody can sign in to it."),
+    "active": N_("The account may sign in again."),
+    "deleted": N_("The account was deleted. Its mail is kept; you can restore it below."),
+    "restored": N_("The account is back, with all of its mail."),
+    "alias-added": N_("The address was added."),
+    "alias-deleted": N_("The address was taken away."),
+    "domain-added": N_("The domain was added. Now set its records where the domain is registered."),
+    "queue.retry": N_("It is tried now. What could not be delivered appears here again."),
+    "queue.hold": N_("The message is held. It stays here until you release it."),
+    "queue.release": N_("The message was released and is sent as soon as possible."),
+    "queue.drop": N_("The message was dropped. Its sender is not told."),
+}
+
+
+def show(template: str, at: str, status: int = 200, **values: Any) -> Response:
+    """A page inside the frame; `at` is the entry of the navigation that is current."""
+    office, counts = desk(), desk().spool.counts()
+    shown = {
+        "users": len(office.directory.accounts()),
+        "domains": len(office.directory.domains()),
+        "queue": sum(counts.get(state, 0) for state in OPEN),
+    }
+    done = _DONE.get(request.args.get("done", ""), "") if status == 200 else ""
+    return page(template, status, **{"at": at, "counts": shown, "done": done, "asked": "", **values})
+
+
+def key(name: str) -> int:
+    """A key of a list from the query; 0 when there is none."""
+    given = request.args.get(name, "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 0
+
+
+def words(name: str = "q", most: int = 200) -> str:
+    """What was typed into a search field."""
+    return " ".join(request.args.get(name, "")[:most].split())
+
+
+_REFUSALS: Final = (
+    (Conflict, N_("That address is already in use.")),
+    (NotFound, N_("Its domain is not one of yours.")),
+    (Refused, N_("You may not do that")),
+    (Invalid, N_("That is not allowed here; check how it is written.")),
+)
+
+
+def refused(form: Form, field: str, error: StoreError) -> None:
+    """The store said no: the reason in the reader's language, at a field. Raises the error when it is another kind."""
+    text = next((text for kind, text in _REFUSALS if isinstance(error, kind)), None)
+    if text is None:
+        raise error
+    form.refuse(field, text)

@@ -1,0 +1,37 @@
+"""The webmail as a Flask application and its native resources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from appliance.web.access import MAIL, WebApp
+from appliance.web.apps import make_app
+from appliance.web.native import Native
+from appliance.web.parts import WebParts
+from webmail.body import Bodies
+from webmail.compose import Writing, routes_of_compose, spooling
+from webmail.login import routes_of_login
+from webmail.mailbox import routes_of_mailbox
+from webmail.message import routes_of_message
+from webmail.outgoing import Outgoing
+from webmail.pictures import Pictures
+
+TEMPLATES: Final = Path(__file__).with_name("templates")
+STATIC: Final = Path(__file__).with_name("static")
+
+
+def create_app(parts: WebParts, out: Outgoing) -> WebApp:
+    """Every page of the webmail."""
+    app = make_app(MAIL, parts)
+    app.request_class = spooling(parts)
+    writing = routes_of_compose(Writing(parts, out))
+    for routes in (*routes_of_login(), routes_of_mailbox(), routes_of_message(), writing):
+        routes.add_to(app)
+    return app
+
+
+def natives(parts: WebParts, out: Outgoing) -> tuple[Native, ...]:
+    """What the loop answers: bodies, attachments, sources, remote pictures, uploads."""
+    pictures = Pictures(parts, out.fetcher)
+    return (*Bodies(parts).natives(), *pictures.natives(), *Writing(parts, out).natives())

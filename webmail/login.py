@@ -1,0 +1,11 @@
+"""Signing in to the webmail: the ground's flow at this face, and the page where a person minds password and sessions."""
+
+from __future__ import annotations
+
+from appliance.web.access import MAIL, Routes
+from appliance.web.flow import security_routes, sign_in_routes
+
+
+def routes_of_login() -> tuple[Routes, ...]:
+    """The routes."""
+    return sign_in_routes(MAIL), security_routes(MAIL)
