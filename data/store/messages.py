@@ -95,11 +95,6 @@ _FIRST_UNSEEN = (
     .order_by(t.entry.c.uid)
     .limit(1)
 )
-_BLOB = (
-    select(t.blob.c.name, t.blob.c.wrapped, t.blob.c.plain_size, t.blob.c.inline, t.blob_data.c.data)
-    .select_from(t.blob.outerjoin(t.blob_data, t.blob_data.c.blob_id == t.blob.c.id))
-    .where(t.blob.c.id == bindparam("p_id"))
-)
 _ENTRY_COLUMNS = ("flags", "keywords", "modseq", "internal_date", "save_date", "size", "message_id")
 _MESSAGE_COLUMNS = (
     "thread_id",
