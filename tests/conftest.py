@@ -40,11 +40,10 @@ guard_uvloop()
 
 @pytest.fixture(autouse=True, scope="module")
 def _umask() -> Iterator[None]:
-    """Holding a state directory in this process sets the umask; the next module begins with the one we came with."""
-    before = os.umask(0o022)
-    os.umask(before)
+    """Holding a state directory in this process, even while tests are collected, sets the umask: none leaves its module."""
+    os.umask(0o022)
     yield
-    os.umask(before)
+    os.umask(0o022)
 
 
 @pytest.fixture

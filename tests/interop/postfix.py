@@ -120,6 +120,7 @@ class Postfix:
         if os.geteuid() != 0:
             pytest.skip("Postfix is started by root only")
         # not below pytest's directory, which Postfix's unprivileged processes may not enter
+        os.umask(0o022)
         base = Path(tempfile.mkdtemp(prefix="postfix-"))
         base.chmod(0o755)
         try:
