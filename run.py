@@ -100,7 +100,7 @@ async def live(
     roles, door = sending(parts)
     for service in (*smtp_services(parts, roles, door), *imap_services(parts), *web_services(parts, door)):
         supervisor.add(service)
-    supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index")))
+    supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index"), lambda: parts.workers.begun))
 
     def run(command: str, args: Mapping[str, Any], tell: Any, actor: str) -> Mapping[str, Any]:
         if command == "metrics":

@@ -163,6 +163,12 @@ class Workers:
         self._blocking = ThreadPoolExecutor(threads, thread_name_prefix="blocking")
         self._heavy = niced_pool(heavy, "heavy")
         self._waiting = 0
+        self._begun = 0
+
+    @property
+    def begun(self) -> int:
+        """Calls handed to the pools so far: while it rises, somebody is being served."""
+        return self._begun
 
     @property
     def waiting(self) -> int:
@@ -187,6 +193,7 @@ class Workers:
 
     async def _await(self, future: concurrent.futures.Future[T]) -> T:
         self._waiting += 1
+        self._begun += 1
         try:
             return await self._landing.expect(future)
         except asyncio.CancelledError:

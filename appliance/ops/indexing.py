@@ -29,6 +29,10 @@ LOOK = 60.0
 """Seconds after which the outbox is looked at without being told: removals tell nobody."""
 REST = 0.25
 """The rest after a batch, as a part of the time that it took; four times that while mail is coming in."""
+QUIET = 0.5
+"""Seconds without work for anybody after which a batch begins: a search reads what waits, so indexing can wait."""
+PATIENCE = 20.0
+"""Seconds after which a batch begins all the same."""
 _PAUSE_FIRST, _PAUSE_MOST = 1.0, 60.0
 _REBUILDS = 3
 """Rebuilds of one account in one go after which a minute is waited: a disk that keeps losing an index must not keep
@@ -40,8 +44,9 @@ class Indexing:
 
     name = "index"
 
-    def __init__(self, writer: Writer, changes: ChangeBus, log: Log) -> None:
-        self._writer, self._changes, self._log = writer, changes, log
+    def __init__(self, writer: Writer, changes: ChangeBus, log: Log, worked: Callable[[], int] = lambda: 0) -> None:
+        """`worked`: how many jobs were begun for somebody so far; while it rises, batches wait."""
+        self._writer, self._changes, self._log, self._worked = writer, changes, log, worked
         self._pool = niced_pool(1, "index")
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -103,6 +108,7 @@ class Indexing:
 
     def _until_idle(self) -> None:
         while not self._stopping.is_set():
+            self._let_others_work()
             came, begun = self._came, time.perf_counter()
             step = self._writer.step(lambda: not self._stopping.is_set())
             if step is Step.IDLE:
@@ -111,6 +117,16 @@ class Indexing:
             rest = (time.perf_counter() - begun) * REST * (4 if self._came != came else 1)
             hopeless = step is Step.REBUILD and max(self._losses.values(), default=0) > _REBUILDS
             self._stopping.wait(_PAUSE_MOST if hopeless else rest)
+
+    def _let_others_work(self) -> None:
+        """Wait for a moment in which nobody is served, but not for ever."""
+        end = time.monotonic() + PATIENCE
+        seen = self._worked()
+        while time.monotonic() < end and not self._stopping.wait(QUIET):
+            now = self._worked()
+            if now == seen:
+                return
+            seen = now
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
