@@ -29,9 +29,9 @@ LOOK = 60.0
 """Seconds after which the outbox is looked at without being told: removals tell nobody."""
 REST = 0.25
 """The rest after a batch, as a part of the time that it took; four times that while mail is coming in."""
-QUIET = 0.5
+QUIET = 0.25
 """Seconds without work for anybody after which a batch begins: a search reads what waits, so indexing can wait."""
-PATIENCE = 20.0
+PATIENCE = 2.0
 """Seconds after which a batch begins all the same."""
 _PAUSE_FIRST, _PAUSE_MOST = 1.0, 60.0
 _REBUILDS = 3
