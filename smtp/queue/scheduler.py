@@ -169,6 +169,8 @@ class Queue:
         """Give what is due to free slots; returns how long to sleep (seconds)."""
         if len(self._slots) >= self._parts.slots:
             return _SLEEP_MOST
+        # before the look: a slot that ends during it may have put what the look does not show
+        at_work = bool(self._slots)
         pairs = await self._workers.blocking(self._spool.due, _PAIRS_MOST)
         self._backlog = {}
         destinations = Counter(key for key, _ in self._slots.values())
@@ -186,7 +188,7 @@ class Queue:
             accounts[pair[1]] += 1
             started += 1
             self._start(key, pair)
-        if not pairs and not self._slots:
+        if not pairs and not at_work:
             self._idle.set()
         return await self._pause(bool(pairs), started)
 
