@@ -7,6 +7,7 @@ mailbox or a conversation holds. Rights are checked here. May not: open a messag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -60,9 +61,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One row of a list. `uid` and `date` are of its newest message here; `people` are From texts, oldest first, each once;
-    `count` is its messages here and in other mailboxes that are not Trash or Junk. `to` is the newest message's."""
+    """One row of a list. `uid` and `date` are of its newest message in `mailbox`; `people` are From texts, oldest first, each
+    once; `count` is its messages here and in other mailboxes that are not Trash or Junk. `to` is the newest message's."""
 
+    mailbox: MailboxId
     thread: ThreadId
     uid: int
     date: int
@@ -153,6 +155,18 @@ def _newer(show: Show) -> Select[Any]:
     )
 
 
+def _newest(show: Show) -> Select[Any]:
+    """The newest message of a conversation in a mailbox."""
+    return (
+        select(_e.internal_date, _e.uid, _m.thread_id, _m.subject, _m.preview, _m.to_text)
+        .select_from(_JOINED)
+        .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"), *_SHOWN[show])
+        .order_by(_e.internal_date.desc(), _e.uid.desc())
+        .limit(1)
+    )
+
+
+_NEWEST: Final = {show: _newest(show) for show in Show}
 _WALKS: Final = {show: _walk(show) for show in Show}
 _NEWERS: Final = {show: _newer(show) for show in Show}
 _MEMBERS = (
@@ -181,6 +195,27 @@ _UIDS = (
     .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"))
     .order_by(_e.uid)
 )
+_STARS = (
+    select(_e.internal_date, _m.id, _m.thread_id, _e.mailbox_id)
+    .select_from(_JOINED.join(t.mailbox, t.mailbox.c.id == _e.mailbox_id))
+    .where(
+        t.mailbox.c.account_id == _b("account"),
+        or_(
+            t.mailbox.c.special_use.is_(None),
+            and_(t.mailbox.c.special_use != _b("trash"), t.mailbox.c.special_use != _b("junk")),
+        ),
+        *_SHOWN[Show.STARRED],
+    )
+    .order_by(_e.internal_date.desc(), _m.id.desc())
+    .limit(WALK_MOST)
+)
+_HOMES = (
+    select(_e.mailbox_id, _e.flags)
+    .select_from(_JOINED.join(t.mailbox, t.mailbox.c.id == _e.mailbox_id))
+    .where(_m.thread_id == _b("thread"), t.mailbox.c.account_id == _b("account"), _LIVE)
+    .order_by(_e.internal_date.desc(), _e.uid.desc())
+    .limit(CONVERSATION_MOST)
+)
 _BOXES = select(t.mailbox.c.id, t.mailbox.c.special_use).where(t.mailbox.c.account_id == _b("account"))
 _ASIDE: Final = frozenset({"\\Trash", "\\Junk"})
 _END: Final = Cursor(2**62, 2**33)
@@ -207,6 +242,50 @@ class Listing:
             boxes = self._readable(reader, principal, account)
             heads, following = self._heads(reader, principal, mailbox, before or _END, show, size)
             return Page(tuple(self._row(reader, head, mailbox, boxes) for head in heads), following)
+
+    def some(
+        self, principal: Principal, mailbox: MailboxId, threads: Sequence[ThreadId], *, show: Show = Show.ALL
+    ) -> tuple[Conversation, ...]:
+        """Those of these conversations that a page of the mailbox would show, newest first. Raises NotFound, Refused."""
+        with self._db.read() as reader:
+            account = rights.require(reader, principal, mailbox, rights.READ)
+            boxes = self._readable(reader, principal, account)
+            fixed = {"mailbox": mailbox, **_mine(principal, show)}
+            found = (reader.first(_NEWEST[show], {**fixed, "thread": thread}) for thread in dict.fromkeys(threads))
+            heads = sorted((row for row in found if row is not None), key=lambda row: (row[0], row[1]), reverse=True)
+            return tuple(self._row(reader, head, mailbox, boxes) for head in heads)
+
+    def starred(self, principal: Principal, *, before: Cursor | None = None, size: int = PAGE) -> Page:
+        """Conversations of one's own with a star, wherever they lie (Trash and Junk are aside), the latest star first.
+
+        A row tells of the mailbox its newest starred message lies in. The cursor's UID is a message's number here.
+        """
+        with self._db.read() as reader:
+            boxes = self._readable(reader, principal, principal.account)
+            stars: dict[int, Row] = {}
+            for row in reader.all(_STARS, {"account": principal.account, "trash": "\\Trash", "junk": "\\Junk"}):
+                stars.setdefault(row[2], row)
+            end = before or _END
+            left = [row for row in stars.values() if (row[0], row[1]) < (end.date, end.uid)]
+            heads = [
+                (reader.first(_NEWEST[Show.STARRED], {"mailbox": row[3], "thread": row[2]}), MailboxId(row[3]))
+                for row in left[:size]
+            ]
+            rows = tuple(self._row(reader, head, mailbox, boxes) for head, mailbox in heads if head is not None)
+        return Page(rows, Cursor(left[size - 1][0], left[size - 1][1]) if len(left) > size else None)
+
+    def home(self, principal: Principal, thread: ThreadId) -> MailboxId:
+        """Where a conversation of one's own lies: its newest star, else its newest message; rather not aside.
+
+        Raises NotFound.
+        """
+        with self._db.read() as reader:
+            boxes = self._readable(reader, principal, principal.account)
+            rows = reader.all(_HOMES, {"thread": thread, "account": principal.account})
+        if not rows:
+            raise NotFound(f"conversation {thread} is nowhere")
+        best = min(rows, key=lambda row: (boxes.get(row[0]) in _ASIDE, not row[1] & Flag.FLAGGED))
+        return MailboxId(best[0])
 
     def conversation(self, principal: Principal, mailbox: MailboxId, thread: ThreadId) -> tuple[Letter, ...]:
         """Its messages, oldest first, each once: as it lies in `mailbox` or, if not there, in another that is not aside.
@@ -292,6 +371,7 @@ class Listing:
         flags = [Flag(row[2]) for row in here]
         words = dict.fromkeys(word for row in here for word in row[3].split())
         return Conversation(
+            mailbox=mailbox,
             thread=ThreadId(thread),
             uid=uid,
             date=date,

@@ -125,6 +125,42 @@ def test_nobody_sees_anothers(kit) -> None:
     assert kit.store.listing.letter(kit.ann, kit.box(), row.uid).subject == "Offer"
 
 
+def test_stars_of_all_folders_each_conversation_once(kit) -> None:
+    starred = Flag.SEEN | Flag.FLAGGED
+    kit.add(letter("Old", "a"), internal_date=1_000, flags=starred)
+    kit.add(letter("Kept", "b"), "Archive", internal_date=3_000, flags=starred)
+    kit.add(letter("Re: Old", "c", "a"), "Archive", internal_date=2_000, flags=starred)
+    kit.add(letter("Plain", "d"), internal_date=4_000)
+    kit.add(letter("Away", "e"), "Trash", internal_date=5_000, flags=starred)
+    kit.add(letter("Gone", "f"), internal_date=6_000, flags=starred | Flag.DELETED)
+    listing = kit.store.listing
+    rows = listing.starred(kit.ann).rows
+    assert [(row.subject, row.mailbox) for row in rows] == [
+        ("Kept", kit.box("Archive")),
+        ("Re: Old", kit.box("Archive")),
+    ]
+    first = listing.starred(kit.ann, size=1)
+    assert first.rows == rows[:1] and first.next is not None
+    assert listing.starred(kit.ann, before=Cursor.parse(str(first.next)), size=1).rows == rows[1:]
+    assert listing.home(kit.ann, rows[1].thread) == kit.box("Archive")
+    assert listing.starred(kit.bob).rows == ()
+    for thread in (rows[0].thread, ThreadId(999)):
+        with pytest.raises(NotFound):
+            listing.home(kit.bob, thread)
+
+
+def test_some_conversations_as_a_page_would_show_them(kit) -> None:
+    kit.add(letter("Seen", "a"), internal_date=1_000, flags=Flag.SEEN)
+    kit.add(letter("New", "b"), internal_date=2_000)
+    kit.add(letter("Elsewhere", "c"), "Archive", internal_date=3_000)
+    listing, rows = kit.store.listing, pages(kit, 50)
+    threads = [row.thread for row in reversed(rows)] + [pages(kit, 50, name="Archive")[0].thread, ThreadId(999)]
+    assert listing.some(kit.ann, kit.box(), threads) == tuple(rows)
+    assert listing.some(kit.ann, kit.box(), threads, show=Show.UNREAD) == tuple(rows[:1])
+    with pytest.raises(NotFound):
+        listing.some(kit.bob, kit.box(), threads)
+
+
 @pytest.mark.parametrize("text", [None, "", "1", "x.y", "1.-2", "1.2.3", "٣.٤", "9" * 60, " 1.2"])
 def test_what_is_no_cursor_is_none(text: str | None) -> None:
     assert Cursor.parse(text) is None
