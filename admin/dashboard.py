@@ -23,6 +23,7 @@ from data.directory.settings import Scope
 from data.errors import StoreError
 from data.ids import Millis
 from data.store.quota import in_all
+from data.story import Sought
 
 routes = Routes("dashboard")
 _SLOTS: Final = 48
@@ -111,7 +112,7 @@ def search() -> Response:
     accounts = [one for one in office.directory.accounts() if low in one.address or low in one.name.lower()]
     aliases = [one for one in office.directory.aliases() if low in one.address]
     domains = [one for one in office.directory.domains() if low in one.name]
-    hops = office.story.search(asked, 20) if asked else ()
+    hops = office.story.search(Sought(asked), 20) if asked else ()
     return show(
         "admin/found.html",
         "search",

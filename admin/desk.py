@@ -9,12 +9,13 @@ May not: decide anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from flask import Response, current_app, request
 
+from admin.names import Names
 from appliance.i18n import N_
 from appliance.web.access import WebApp
 from appliance.web.apps import here, page
@@ -25,9 +26,10 @@ from data.clock import Clock
 from data.directory.directory import Directory
 from data.directory.dkim import DkimKeys
 from data.directory.settings import Settings
-from data.disk.db import Database
+from data.disk.db import Database, Tx
 from data.disk.seal import Keys
 from data.errors import Conflict, Invalid, NotFound, Refused, StoreError
+from data.ids import ItemId
 from data.spool.envelope import State
 from data.spool.items import Spool
 from data.store.store import Store
@@ -37,6 +39,18 @@ _PLACE: Final = "mailstead.desk"
 PAGE: Final = 50
 """Rows of a list."""
 OPEN: Final = (State.QUEUED, State.SENDING, State.DEFERRED, State.FROZEN)
+
+
+GiveBack = Callable[[ItemId, str, Callable[[Tx, int], None]], int]
+"""(item, actor, what belongs to the same transaction): end a waiting message and tell its sender; how many recipients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What the panel has done elsewhere: by the queue, and on the loop. Absent where routes are only declared."""
+
+    give_back: GiveBack
+    names: Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +67,10 @@ class Desk:
     story: Story
     spool: Spool
     dkim: DkimKeys
+    helpers: Helpers | None = None
 
 
-def furnish(app: WebApp, parts: WebParts) -> None:
+def furnish(app: WebApp, parts: WebParts, helpers: Helpers | None) -> None:
     """Give an application its desk."""
     story = Story(parts.db)
     app.extensions[_PLACE] = Desk(
@@ -69,6 +84,7 @@ def furnish(app: WebApp, parts: WebParts) -> None:
         story=story,
         spool=Spool(parts.db, parts.store.messages, story, parts.clock),
         dkim=DkimKeys(parts.db, parts.keys, parts.clock),
+        helpers=helpers,
     )
 
 

@@ -10,6 +10,7 @@ from admin import wording
 from admin.desk import PAGE, desk, key, show, words
 from appliance.web.access import Access, Routes
 from data.errors import NotFound
+from data.story import Sought
 
 routes = Routes("log")
 _TRAIL_MOST: Final = 200
@@ -22,7 +23,7 @@ def mail() -> Response:
     """Hops, newest first, of everything or of what was looked for."""
     story, asked, before = desk().story, words(), key("before")
     newest = {"before": before} if before else {}
-    found = story.search(asked, PAGE + 1, **newest) if asked else story.recent(PAGE + 1, **newest)
+    found = story.search(Sought(asked), PAGE + 1, **newest) if asked else story.recent(PAGE + 1, **newest)
     shown = found[:PAGE]
     return show(
         "admin/log.html",

@@ -24,7 +24,7 @@ _ITEM_MOST: Final = 2**53
 def listed() -> Response:
     """Waiting recipients, oldest first, a page at a time."""
     office, after, domain = desk(), key("after"), words("domain", 255).lower()
-    found = office.spool.waiting(PAGE + 1, after, domain or None)
+    found = office.spool.waiting(PAGE + 1, after, domain=domain)
     shown = found[:PAGE]
     counts = office.spool.counts()
     return show(
