@@ -303,7 +303,7 @@ def web_services(parts: Parts, door: Submission) -> list[Service]:
     out = Outgoing(door, ground.spool, ground.db, Fetcher(parts.resolver), loop)
     apps = {MAIL.name: webmail.app.create_app(shared, out), ADMIN.name: admin.app.create_app(shared)}
     service = WebService(shared, apps, parts.certificates, parts.sockets, Streams(shared.doorman))
-    service.add(MAIL, webmail.app.natives(shared, out))
+    service.add(MAIL, webmail.app.natives(shared, out, service.streams))
     return [service]
 
 

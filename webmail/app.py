@@ -9,8 +9,10 @@ from appliance.web.access import MAIL, WebApp
 from appliance.web.apps import make_app
 from appliance.web.native import Native
 from appliance.web.parts import WebParts
+from appliance.web.streams import Streams
 from webmail.body import Bodies
 from webmail.compose import Writing, routes_of_compose, spooling
+from webmail.events import Events
 from webmail.login import routes_of_login
 from webmail.mailbox import routes_of_mailbox
 from webmail.message import routes_of_message
@@ -31,7 +33,7 @@ def create_app(parts: WebParts, out: Outgoing) -> WebApp:
     return app
 
 
-def natives(parts: WebParts, out: Outgoing) -> tuple[Native, ...]:
-    """What the loop answers: bodies, attachments, sources, remote pictures, uploads."""
-    pictures = Pictures(parts, out.fetcher)
-    return (*Bodies(parts).natives(), *pictures.natives(), *Writing(parts, out).natives())
+def natives(parts: WebParts, out: Outgoing, streams: Streams) -> tuple[Native, ...]:
+    """What the loop answers: bodies, attachments, sources, remote pictures, uploads, events."""
+    pictures, events = Pictures(parts, out.fetcher), Events(parts, streams, out.loop)
+    return (*Bodies(parts).natives(), *pictures.natives(), *Writing(parts, out).natives(), *events.natives())

@@ -23,6 +23,7 @@ from data.directory.settings import Settings
 from data.directory.totp import SecondFactors
 from data.disk.db import Database
 from data.disk.seal import Keys
+from data.store.changes import SessionsEnded
 from data.store.store import Store
 
 
@@ -53,7 +54,7 @@ class WebParts:
     def build(cls, *, pages: Pages, keys: Keys, config: Config, **rest: Any) -> WebParts:
         """The parts, with those of signing in made from the others."""
         db, directory, clock = rest["db"], rest["directory"], rest["clock"]
-        sessions = Sessions(db, directory, keys, clock)
+        sessions = Sessions(db, directory, keys, clock, lambda tx, account: tx.publish(SessionsEnded(account)))
         return cls(
             pages=pages,
             keys=keys,
