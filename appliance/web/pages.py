@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import segno
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_decimal
@@ -250,6 +249,8 @@ def initials(name: str) -> str:
 
 def qr(text: str, label: str) -> Markup:
     """A QR code as an SVG of attributes only, black on white whatever the theme."""
+    import segno  # seldom shown, and half a megabyte in every server otherwise
+
     stream = io.BytesIO()
     segno.make(text, error="m").save(
         stream, kind="svg", xmldecl=False, svgns=True, omitsize=True, nl=False, border=3, dark="#000", light="#fff",
