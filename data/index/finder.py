@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import bindparam, func, select
@@ -21,7 +22,7 @@ from data.disk import tables as t
 from data.disk.blobs import Blobs
 from data.disk.db import Database, Reader
 from data.errors import NotFound
-from data.ids import AccountId, MailboxId
+from data.ids import AccountId, MailboxId, ThreadId
 from data.index import outbox
 from data.index.match import Leaf
 from data.index.outbox import Record
@@ -85,13 +86,16 @@ class Finder:
         query: Query,
         *,
         only: MailboxId | None = None,
+        threads: Sequence[ThreadId] = (),
+        once: bool = False,
         limit: int = PAGE,
         after: Cursor | None = None,
         seconds: float = SECONDS,
     ) -> Found:
         """A page of what a query finds, newest first; raises NotFound, Invalid. Blocks.
 
-        `only`: in this mailbox, whatever mailboxes the query names.
+        `only`: in this mailbox, whatever mailboxes the query names; `threads`: in these conversations; `once`: each
+        conversation is one hit, where its newest stands.
         """
         began = self._monotonic()
         plan = Plan(query.key, self._now())
@@ -99,8 +103,9 @@ class Finder:
             ground = self._ground(reader, principal, account, query, only)
         if not ground.mailboxes:
             return Found((), hints=ground.hints)
+        ground = replace(ground, threads=tuple(threads))
         sets = self._ask(account, ground.record, plan.leaves, began + seconds * INDEX_SHARE)
-        walk = Walk(self._db, self._blobs, plan, ground, dict(zip(plan.leaves, sets, strict=True)))
+        walk = Walk(self._db, self._blobs, plan, ground, dict(zip(plan.leaves, sets, strict=True)), once)
         counting: list[float] = []
 
         def tired() -> bool:

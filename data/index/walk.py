@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import and_, case, literal, not_, or_, select
 
 from data.disk import tables as t
 from data.disk.blobs import Blobs
 from data.disk.db import Database
 from data.errors import Invalid
-from data.ids import MailboxId, MessageId
+from data.ids import MailboxId, MessageId, ThreadId
 from data.index import match
 from data.index.extract import words_of
 from data.index.match import Leaf, TextKey, leaf_of
@@ -33,10 +33,14 @@ FEW = 3000
 COUNT = 1000
 """So many hits are counted."""
 _IDS = 500
+_FIXED = 5
+"""Columns of a row before those of the structured leaves."""
 _STEPS = (256, 2048, 16_384, 131_072)
 
 _e, _m = t.entry.c, t.message.c
 _SOURCE = t.entry.join(t.message, t.message.c.id == t.entry.c.message_id)
+_LIVE = _e.flags.op("&")(literal(int(k.Flag.DELETED))) == 0
+"""What was marked to be expunged is on no screen."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,6 +72,7 @@ class Hit:
     uid: int
     message: MessageId
     internal_date: int
+    thread: ThreadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +92,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What was true when the search began: rows that came later are not looked at."""
+    """What was true when the search began: rows that came later are not looked at. `threads`: only of these, if any."""
 
     mailboxes: tuple[int, ...]
     newest: int
     pending: set[int]
     record: Record | None
     hints: tuple[Reason, ...]
+    threads: tuple[int, ...] = ()
 
 
 class Plan:
@@ -145,6 +151,9 @@ class Walk:
     plan: Plan
     ground: Ground
     sets: dict[Leaf, set[int] | None]
+    once: bool = False
+    """Does each conversation count once, where its newest hit stands?"""
+    _seen: set[int] = field(default_factory=set)
     _words: tuple[int, Words] = field(default=(0, {}))
 
     def page(self, limit: int, after: Cursor | None, late: Callable[[], bool], tired: Callable[[], bool]) -> Found:
@@ -159,16 +168,29 @@ class Walk:
             if end is None and last is not after and late():
                 return self._found(hits, last, count, counted=False, complete=False)
             last = Cursor(row[0], row[1], row[2])
-            if self._holds(self.plan.key, row):
+            if self._holds(self.plan.key, row) and not self._stood(row[4], after):
                 count += 1
                 if end is None:
-                    hits.append(Hit(MailboxId(row[1]), row[2], MessageId(row[3]), row[0]))
+                    hits.append(Hit(MailboxId(row[1]), row[2], MessageId(row[3]), row[0], ThreadId(row[4])))
         return self._found(hits, end if count > len(hits) else None, count)
 
     def _found(
         self, hits: list[Hit], end: Cursor | None, count: int, *, counted: bool = True, complete: bool = True
     ) -> Found:
         return Found(tuple(hits), end, complete, self.ground.hints, count, counted)
+
+    def _stood(self, thread: int, after: Cursor | None) -> bool:
+        """Was this conversation shown already, on this page or on one before it?"""
+        if not self.once:
+            return False
+        if thread in self._seen:
+            return True
+        self._seen.add(thread)
+        if after is None:
+            return False
+        with self.db.read() as reader:
+            rows = reader.once(self._select(None).where(_m.thread_id == thread, not_(_below(after))).limit(_IDS))
+        return any(self._holds(self.plan.key, row) for row in rows)
 
     # --- the tree on one row -----------------------------------------------------------------------------------------
 
@@ -183,7 +205,7 @@ class Walk:
             case k.AnyText() | k.Body() | k.Stored():
                 return self._holds_text(self.plan.leaf(key), row[3])
             case _:
-                return bool(row[4 + self.plan.column(key)])
+                return bool(row[_FIXED + self.plan.column(key)])
 
     def _holds_text(self, leaf: Leaf, message: int) -> bool:
         if not leaf.phrase:
@@ -230,12 +252,13 @@ class Walk:
 
     def _select(self, after: Cursor | None) -> Any:
         ground = self.ground
-        statement = select(_e.internal_date, _e.mailbox_id, _e.uid, _e.message_id, *self.plan.columns).select_from(
-            _SOURCE
-        )
+        fixed = (_e.internal_date, _e.mailbox_id, _e.uid, _e.message_id, _m.thread_id)
+        statement = select(*fixed, *self.plan.columns).select_from(_SOURCE)
         statement = statement.where(
-            _e.mailbox_id.in_(ground.mailboxes), _e.message_id <= ground.newest, self.plan.superset.sql
+            _e.mailbox_id.in_(ground.mailboxes), _e.message_id <= ground.newest, _LIVE, self.plan.superset.sql
         )
+        if ground.threads:
+            statement = statement.where(_m.thread_id.in_(ground.threads))
         return statement if after is None else statement.where(_below(after))
 
     def _candidates(self, key: k.SearchKey) -> set[int] | None:

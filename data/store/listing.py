@@ -189,6 +189,11 @@ _OF_THREAD = (
     .limit(CONVERSATION_MOST)
 )
 _ONE = _LETTERS.where(_e.mailbox_id == _b("mailbox"), _e.uid == _b("uid"))
+_HEAD = (
+    select(_e.internal_date, _e.uid, _m.thread_id, _m.subject, _m.preview, _m.to_text)
+    .select_from(_JOINED)
+    .where(_e.mailbox_id == _b("mailbox"), _e.uid == _b("uid"), _LIVE)
+)
 _UIDS = (
     select(_e.uid)
     .select_from(_JOINED)
@@ -273,6 +278,18 @@ class Listing:
             ]
             rows = tuple(self._row(reader, head, mailbox, boxes) for head, mailbox in heads if head is not None)
         return Page(rows, Cursor(left[size - 1][0], left[size - 1][1]) if len(left) > size else None)
+
+    def by_message(self, principal: Principal, places: Sequence[tuple[MailboxId, int]]) -> tuple[Conversation, ...]:
+        """The conversations of messages (mailbox, UID), in that order; each row tells of its message. What is gone or may
+        not be read is left out."""
+        found = []
+        with self._db.read() as reader:
+            boxes = self._readable(reader, principal, principal.account)
+            for mailbox, uid in places:
+                head = reader.first(_HEAD, {"mailbox": mailbox, "uid": uid}) if mailbox in boxes else None
+                if head is not None:
+                    found.append(self._row(reader, head, mailbox, boxes))
+        return tuple(found)
 
     def home(self, principal: Principal, thread: ThreadId) -> MailboxId:
         """Where a conversation of one's own lies: its newest star, else its newest message; rather not aside.

@@ -210,6 +210,39 @@ def test_hits_are_counted(filled: Library, monkeypatch: pytest.MonkeyPatch) -> N
     assert not filled.find("bill", limit=1).counted
 
 
+def test_a_conversation_is_one_hit_where_its_newest_stands(library: Library) -> None:
+    kit = library.kit
+    for n in range(6):
+        fields = {"Message_ID": f"<{n}@example.test>"} | ({"References": f"<{n - 3}@example.test>"} if n > 2 else {})
+        kit.add(message("plan", f"word {n}\r\n", **fields), internal_date=n * DAY, flags=Flag(n % 2))
+    library.drain()
+    finder, ann = library.index.finder, kit.ann
+
+    def pages(text: str, limit: int) -> list[list[int]]:
+        found, after = [], None
+        while True:
+            page = finder.find(ann, ann.account, parse(text), once=True, limit=limit, after=after)
+            found.append([hit.uid for hit in page.hits])
+            if (after := page.next) is None:
+                return found
+
+    assert pages("word", 50) == [[6, 5, 4]]
+    assert [uid for page in pages("word", 1) for uid in page] == [6, 5, 4]
+    assert [uid for page in pages("is:unread", 1) for uid in page] == [5, 3, 1]
+    assert finder.find(ann, ann.account, parse("word"), once=True).count == 3
+    hits = finder.find(ann, ann.account, parse("word")).hits
+    one = finder.find(ann, ann.account, parse("word"), threads=(hits[1].thread,)).hits
+    assert [hit.uid for hit in one] == [5, 2]
+    assert finder.find(ann, ann.account, parse("other"), threads=(hits[1].thread,)).hits == ()
+
+
+def test_what_is_marked_deleted_is_not_found(library: Library) -> None:
+    kit = library.kit
+    uid = kit.add(message("gone", "soon\r\n"))
+    kit.store.flags.store(kit.ann, kit.box(), ((uid, uid),), "+", Flag.DELETED, frozenset())
+    assert library.uids("gone") == []
+
+
 def test_days_are_those_of_the_reader(filled: Library) -> None:
     kit = filled.kit
     east = timezone(timedelta(hours=8))

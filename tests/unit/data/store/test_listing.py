@@ -164,3 +164,21 @@ def test_some_conversations_as_a_page_would_show_them(kit) -> None:
 @pytest.mark.parametrize("text", [None, "", "1", "x.y", "1.-2", "1.2.3", "٣.٤", "9" * 60, " 1.2"])
 def test_what_is_no_cursor_is_none(text: str | None) -> None:
     assert Cursor.parse(text) is None
+
+
+def test_conversations_of_messages_tell_of_those_messages(kit) -> None:
+    first = kit.add(letter("plan", "a"))
+    kit.add(letter("Re: plan", "b", "a"))
+    other = kit.add(letter("other", "c"))
+    sent = kit.add(letter("sent", "d"), name="Sent")
+    box, of_bob = kit.box(), kit.box("INBOX", kit.bob)
+    places = [(box, other), (box, first), (box, 99), (of_bob, 1), (kit.box("Sent"), sent)]
+    found = kit.store.listing.by_message(kit.ann, places)
+    assert [(one.subject, one.uid, one.count) for one in found] == [
+        ("other", other, 1),
+        ("plan", first, 2),
+        ("sent", sent, 1),
+    ]
+    assert [one.mailbox for one in found] == [box, box, kit.box("Sent")]
+    kit.store.flags.store(kit.ann, box, ((first, first),), "+", Flag.DELETED, frozenset())
+    assert kit.store.listing.by_message(kit.ann, [(box, first)]) == ()
