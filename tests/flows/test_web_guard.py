@@ -44,6 +44,7 @@ def _parts() -> WebParts:
         ground = ground_floor.open_ground(held, build({"hostname": "mail.example.test"}), SystemClock())
         kept = ("state", "config", "clock", "db", "store", "directory", "settings", "audit", "keys")
         rest: dict[str, Any] = {name: getattr(ground, name) for name in kept}
+        rest["finder"] = ground.index.finder
         rest |= dict.fromkeys(("gate", "workers", "metrics", "log"))
         ground.close()
     atexit.register(shutil.rmtree, state, ignore_errors=True)
