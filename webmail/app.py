@@ -10,12 +10,15 @@ from appliance.web.apps import make_app
 from appliance.web.native import Native
 from appliance.web.parts import WebParts
 from appliance.web.streams import Streams
+from webmail.actions import Notes, routes_of_actions
 from webmail.body import Bodies
 from webmail.compose import Writing, routes_of_compose, spooling
 from webmail.events import Events
+from webmail.framing import routes_of_keys
 from webmail.login import routes_of_login
 from webmail.mailbox import routes_of_mailbox
 from webmail.message import routes_of_message
+from webmail.moving import routes_of_moving
 from webmail.outgoing import Outgoing
 from webmail.pictures import Pictures
 
@@ -27,8 +30,14 @@ def create_app(parts: WebParts, out: Outgoing) -> WebApp:
     """Every page of the webmail."""
     app = make_app(MAIL, parts)
     app.request_class = spooling(parts)
-    writing = routes_of_compose(Writing(parts, out))
-    for routes in (*routes_of_login(), routes_of_mailbox(), routes_of_message(), writing):
+    notes = Notes()
+    reading = (
+        routes_of_mailbox(notes),
+        routes_of_actions(notes),
+        routes_of_moving(),
+        routes_of_message(),
+    )
+    for routes in (*routes_of_login(), *reading, routes_of_keys(), routes_of_compose(Writing(parts, out))):
         routes.add_to(app)
     return app
 

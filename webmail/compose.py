@@ -40,10 +40,9 @@ from data.mime.plaintext import text_of
 from data.principal import Principal
 from data.store.drafts import Drafts
 from data.store.keys import Flag
-from data.store.quota import usage
 from smtp.submission import Refused
 from webmail import writing
-from webmail.folders import folders
+from webmail.framing import framed
 from webmail.outgoing import Outgoing, told
 from webmail.reading import File, files, root_of
 from webmail.writing import FILES_MOST, Fields, Read
@@ -292,19 +291,12 @@ def _editor(
     work: Writing, fields: Fields, how: str, *, status: int = 200, notice: str = "", problem: str = ""
 ) -> Response:
     current = here()
-    store, principal = current.parts.store, current.principal
-    special, others = folders(store.mailboxes.list(principal, principal.account))
-    with current.parts.db.read() as reader:
-        held = usage(reader, principal.account)
     return page(
         "mail/compose.html",
         status,
-        box=None,
-        special=special,
-        others=others,
-        held=held,
+        **framed(current, None),
         fields=fields,
-        files=work.files(principal, fields),
+        files=work.files(current.principal, fields),
         title=_TITLES.get(how, _TITLES["draft"]),
         how=how,
         notice=notice,

@@ -92,6 +92,7 @@ SETTINGS: Mapping[str, Declared] = {
     "web.theme": Declared(
         "system", "Colours of the pages; system is the device's", choices=frozenset({"system", "light", "dark"})
     ),
+    "web.keys": Declared(True, "Whether single keys act in the webmail"),
     "queue.routes": Declared(
         "",
         "Where mail goes without a look at MX records: DOMAIN HOST:PORT a line; .DOMAIN is all below it, * the rest",

@@ -223,6 +223,7 @@ _HOMES = (
 )
 _BOXES = select(t.mailbox.c.id, t.mailbox.c.special_use).where(t.mailbox.c.account_id == _b("account"))
 _ASIDE: Final = frozenset({"\\Trash", "\\Junk"})
+_OUTGOING: Final = frozenset({"\\Sent", "\\Drafts"})
 _END: Final = Cursor(2**62, 2**33)
 
 
@@ -291,18 +292,22 @@ class Listing:
                     found.append(self._row(reader, head, mailbox, boxes))
         return tuple(found)
 
-    def home(self, principal: Principal, thread: ThreadId) -> MailboxId:
+    def home(self, principal: Principal, thread: ThreadId, *, stars: bool = True) -> MailboxId:
         """Where a conversation of one's own lies: its newest star, else its newest message; rather not aside.
 
-        Raises NotFound.
+        Without `stars`: its newest message that came in, else its newest. Raises NotFound.
         """
         with self._db.read() as reader:
             boxes = self._readable(reader, principal, principal.account)
             rows = reader.all(_HOMES, {"thread": thread, "account": principal.account})
         if not rows:
             raise NotFound(f"conversation {thread} is nowhere")
-        best = min(rows, key=lambda row: (boxes.get(row[0]) in _ASIDE, not row[1] & Flag.FLAGGED))
-        return MailboxId(best[0])
+
+        def rank(row: Row) -> tuple[bool, bool]:
+            use = boxes.get(row[0])
+            return use in _ASIDE, (not row[1] & Flag.FLAGGED) if stars else use in _OUTGOING
+
+        return MailboxId(min(rows, key=rank)[0])
 
     def conversation(self, principal: Principal, mailbox: MailboxId, thread: ThreadId) -> tuple[Letter, ...]:
         """Its messages, oldest first, each once: as it lies in `mailbox` or, if not there, in another that is not aside.
