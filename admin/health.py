@@ -183,6 +183,9 @@ def _queue(health: Health) -> Iterator[Problem]:
     for one in health.failing:
         what = NN_("%(count)s message to %(domain)s is delayed", "%(count)s messages to %(domain)s are delayed")
         said = " ".join(part for part in (one.last.remote, one.last.reply) if part)
+        reason = one.last.reason
+        if reason is not None and reason.code == "dns.off":
+            continue  # that look-ups are off is a problem of its own
         why = N_("It is tried again by itself; nothing is lost.")
         params = {"count": one.count, "domain": one.domain}
         yield Problem(
@@ -209,16 +212,21 @@ def _people(health: Health) -> Iterator[Problem]:
 
 
 def _names(health: Health) -> Iterator[Problem]:
-    if health.dns_off and not health.routed:
+    if health.routed or not (health.dns_off or health.trial):
+        return
+    waiting = sum(one.count for one in health.failing if one.last.reason and one.last.reason.code == "dns.off")
+    said: tuple[str, str] | str = N_("Mail to other servers waits")
+    if waiting:
+        said = NN_("%(count)s message to another server waits", "%(count)s messages to other servers wait")
+    params: dict[str, object] = {"count": waiting}
+    if health.trial:
+        params["domain"] = health.trial[0]
+        said = said if health.dns_off else N_("%(domain)s is a trial domain")
         why = N_(
-            "Mail to other servers waits until look-ups are allowed again in the configuration, or a route is set."
+            "%(domain)s is a trial domain: mail between people here works, nobody else can answer. Mail to the outside"
+            " waits until a route is set."
         )
-        yield Problem(N_("Looking up other domains is switched off"), why, N_("Show how"), "/system#dns", "globe")
-    if health.trial and not health.routed:
-        why = N_(
-            "Mail between people here works. Nobody else can answer, and mail to the outside waits until a route is set."
-        )
-        params = {"domain": health.trial[0]}
-        yield Problem(
-            N_("%(domain)s is a trial domain"), why, N_("How to set a route"), "/system#route", "route", False, params
-        )
+        yield Problem(said, why, N_("How to set a route"), "/system#route", "route", False, params)
+    else:
+        why = N_("Looking up other domains is switched off in the configuration. Switch it on there, or set a route.")
+        yield Problem(said, why, N_("Show how"), "/system#dns", "globe", False, params)

@@ -31,6 +31,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "queue.held": N_("An administrator holds it."),
     "queue.cancelled": N_("Its sender took it back."),
     "queue.dropped": N_("An administrator dropped it."),
+    "queue.returned": N_("An administrator took it out, and its sender was told."),
     "queue.interrupted": N_("The server was stopped while it was being sent; it is tried again."),
     "queue.nodomain": N_("The domain %(domain)s does not exist."),
     "queue.nullmx": N_("The domain %(domain)s does not receive mail."),
@@ -103,6 +104,17 @@ _HOPS: Final[Mapping[str, Said]] = {
 }
 
 
+OUTCOMES: Final[Mapping[str, str]] = {
+    "stored": N_("Stored here"),
+    "sent": N_("Sent to another server"),
+    "deferred": N_("Delayed"),
+    "failed": N_("Not delivered"),
+    "held": N_("Held or released"),
+    "dropped": N_("Taken out"),
+}
+"""What the log may be asked for, by data.story's names."""
+
+
 def hop(one: Hop) -> Said:
     """What happened, as a sentence."""
     event = "sent" if sent_out(one) else one.event
@@ -164,8 +176,14 @@ _ACTIONS: Final[Mapping[str, Said]] = {
     "account.second-factor": Said(N_("turned two-step sign-in on for %(object)s"), mark="smartphone"),
     "account.second-factor.removed": Said(N_("turned two-step sign-in off for %(object)s"), mark="smartphone"),
     "account.second-factor.codes": Said(N_("made new recovery codes for %(object)s"), mark="key-round"),
+    "account.second-factor.reset": Said(N_("took two-step sign-in from %(object)s"), tone="warn", mark="smartphone"),
+    "account.sign-out": Said(N_("signed %(object)s out"), mark="log-out"),
+    "account.change": Said(N_("changed the account %(object)s"), mark="user"),
+    "account.app-password": Said(N_("made an app password for %(object)s"), mark="key-round"),
+    "account.app-password.revoked": Said(N_("revoked an app password of %(object)s"), mark="key-round"),
     "account.import": Said(N_("imported mail for %(object)s"), mark="download"),
     "domain.add": Said(N_("added the domain %(object)s"), mark="globe"),
+    "domain.check": Said(N_("looked up the records of %(object)s"), mark="globe"),
     "domain.catch-all": Said(N_("changed the catch-all of %(object)s"), mark="globe"),
     "alias.add": Said(N_("added the address %(object)s"), mark="at-sign"),
     "alias.edit": Said(N_("changed where %(object)s leads"), mark="at-sign"),
@@ -175,7 +193,16 @@ _ACTIONS: Final[Mapping[str, Said]] = {
     "queue.hold": Said(N_("held waiting mail (%(object)s)"), mark="pause"),
     "queue.release": Said(N_("released waiting mail (%(object)s)"), mark="play"),
     "queue.drop": Said(N_("dropped waiting mail (%(object)s)"), tone="bad", mark="trash-2"),
+    "queue.return": Said(N_("sent waiting mail back to its sender (%(object)s)"), tone="warn", mark="undo-2"),
 }
+KINDS: Final[Mapping[str, str]] = {
+    "account": N_("Users"),
+    "alias": N_("Groups and aliases"),
+    "domain": N_("Domains"),
+    "queue": N_("Queue"),
+    "setting": N_("Settings"),
+}
+"""What the audit log may be asked for, by the first word of an action."""
 
 
 def action(one: Entry) -> Said:

@@ -107,6 +107,12 @@ class Oversight:
             row = reader.first(s.LISTED_TRAIL, {"trail": trail})
         return None if row is None else _listed(row)
 
+    def trail_of(self, item: ItemId) -> str | None:
+        """The trail of an item that waits, or that was finished not long ago."""
+        with self._db.read() as reader:
+            row = reader.first(s.WHOSE, {"p_id": item})
+        return None if row is None else str(row[2])
+
     def failing(self, most: int = 5) -> tuple[Failing, ...]:
         """The destinations with deferred mail, the one that waits longest first."""
         with self._db.read() as reader:
