@@ -22,7 +22,7 @@ def letter(number: int, subject: str = "", *, answers: int | None = None, rich: 
     """A message from somebody outside."""
     message = EmailMessage()
     message["From"] = f"Person {number % 17} <p{number % 17}@example.org>"
-    message["To"] = "somebody@example.test"
+    message["To"], message["Cc"] = "somebody@example.test", "team@example.org"
     message["Subject"] = subject or f"Subject {number:03}"
     message["Message-ID"] = f"<letter{number}@example.org>"
     if answers is not None:
