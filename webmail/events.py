@@ -4,10 +4,10 @@
 
 An event `mail` is one line of JSON, and its id the account's MODSEQ it tells up to:
 
-    {"boxes": {"inbox": {"new": 1, "threads": [7], "gone": [], "many": false,
+    {"boxes": {"inbox": {"new": 1, "threads": [7], "came": [7], "gone": [], "many": false,
                          "messages": 12, "unread": 3, "count": 3, "bright": true}}, "tree": false}
 
-`threads` are conversations that came or changed, `gone` UIDs that left, `many` says that they were too many to name;
+`threads` are conversations that came or changed, `came` those with a message that came, `gone` UIDs that left, `many` says that they were too many to name;
 `new` counts what just came into the inbox unread; the rest is how the mailbox stands now and what the sidebar shows
 beside it. `tree`: mailboxes themselves were made, renamed or deleted. `hello` gives the first id, `reload` says that
 too much was missed, `end` (of `streams`) that the session is over.
@@ -31,7 +31,7 @@ from appliance.web.parts import WebParts
 from appliance.web.streams import Streams, event
 from data.errors import NotFound
 from data.ids import AccountId, MailboxId
-from data.store.changelog import ChangeLog, Logged
+from data.store.changelog import Logged
 from data.store.changes import (
     AccessEnded,
     Added,
@@ -45,6 +45,7 @@ from data.store.changes import (
 )
 from data.store.keys import Flag
 from data.store.mailboxes import Mailbox
+from data.store.names import INBOX
 from webmail.folders import folder_of
 
 PATH: Final = "/events"
@@ -117,7 +118,7 @@ class Events:
 
     def __init__(self, parts: WebParts, streams: Streams, loop: asyncio.AbstractEventLoop) -> None:
         self._parts, self._streams, self._loop = parts, streams, loop
-        self._log = ChangeLog(parts.db)
+        self._log = parts.store.changelog
         self._batches: dict[AccountId, Batch] = {}
         self._due: set[AccountId] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -212,14 +213,15 @@ class Events:
         return event("mail", data, str(batch.modseq))
 
     def _happened(self, box: Mailbox, touched: Touched) -> dict[str, Any]:
-        came = touched.came if box.name == "INBOX" else set()
-        looked = {*touched.here, *sorted(came)[-NAMED_MOST:]}
+        looked = {*touched.here, *sorted(touched.came)[-NAMED_MOST:]}
         placed = self._log.placed(box.id, looked) if looked else ()
         fresh = self._parts.clock.now() - JUST_CAME
-        new = [one for one in placed if one.uid in came and not one.flags & Flag.SEEN and one.date >= fresh]
+        came = [one for one in placed if one.uid in touched.came]
+        new = [one for one in came if box.name == INBOX and not one.flags & Flag.SEEN and one.date >= fresh]
         return {
             "new": len(new),
             "threads": sorted({one.thread for one in placed if one.uid in touched.here}),
+            "came": sorted({one.thread for one in came}),
             "gone": sorted(touched.gone),
             "many": touched.many,
         }

@@ -125,6 +125,8 @@ def _midnight(text: str, zone: str) -> Cursor | None:
 def _shell(notes: Notes, slug: str, thread: ThreadId | None) -> Response:
     current = here()
     store, principal = current.parts.store, current.principal
+    # read before the list is: what happens meanwhile is told by webmail.events
+    since = store.changelog.newest(principal.account)
     boxes = store.mailboxes.list(principal, principal.account)
     box = None if slug == STARRED.slug else find(store.mailboxes, principal, slug)
     asked = _Asked.read(current.view.zone)
@@ -134,7 +136,7 @@ def _shell(notes: Notes, slug: str, thread: ThreadId | None) -> Response:
     pane = {"messages": (), "subject": ""}
     if thread is not None:
         pane = opened(_box(slug, thread), slug, thread)
-    values |= {"thread": thread, "filters": FILTERS, "fragment": current.asked.fragment, **pane}
+    values |= {"since": since, "thread": thread, "filters": FILTERS, "fragment": current.asked.fragment, **pane}
     if current.asked.fragment:
         return page("mail/list.html", **values, counts=json.dumps(counts_of(boxes)))
     return page("mail/shell.html", **{**framed(current, values["box"]), **values}, toast=toast_of(current, notes))

@@ -156,6 +156,8 @@ function start() {
     if (button && button.value === "send" && bare && MENTIONED.test(own) && !window.confirm(form.dataset.missing)) return;
     clearTimeout(timer);
     await queue;
+    // a form cannot be sent while its submit event is on its way
+    await new Promise((done) => setTimeout(done));
     changed = false;
     leaving = true;
     form.requestSubmit(button);
