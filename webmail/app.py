@@ -21,6 +21,7 @@ from webmail.message import routes_of_message
 from webmail.moving import routes_of_moving
 from webmail.outgoing import Outgoing
 from webmail.pictures import Pictures
+from webmail.search import routes_of_search
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STATIC: Final = Path(__file__).with_name("static")
@@ -32,6 +33,7 @@ def create_app(parts: WebParts, out: Outgoing) -> WebApp:
     app.request_class = spooling(parts)
     notes = Notes()
     reading = (
+        routes_of_search(parts.finder, notes),
         routes_of_mailbox(notes),
         routes_of_actions(notes),
         routes_of_moving(),

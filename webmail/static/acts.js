@@ -8,6 +8,7 @@ import { close, load, moveOn, refill } from "./pane.js";
 
 const MOVES = new Set(["archive", "trash", "junk", "inbox", "move"]);
 const STARRED_LEAVES = new Set(["trash", "junk", "unstar"]);
+const FOUND_LEAVES = new Set(["trash", "junk"]);
 const MOST = 400;
 const SAME = { archive: "archive", trash: "trash", junk: "junk", inbox: "inbox" };
 
@@ -22,7 +23,8 @@ export function targets() {
 }
 
 function leaves(verb) {
-  return listing().dataset.box === "starred" ? STARRED_LEAVES.has(verb) : MOVES.has(verb);
+  const { box } = listing().dataset;
+  return box === "starred" ? STARRED_LEAVES.has(verb) : box === "search" ? FOUND_LEAVES.has(verb) : MOVES.has(verb);
 }
 
 export function act(verb, some = targets(), { to = "", on = 1 } = {}) {

@@ -25,11 +25,14 @@ export const pathOf = (row) => linkOf(row).getAttribute("href");
 const more = () => list().querySelector(".msg-list__more");
 const nodesOf = (html) => [...parsed(html).children];
 
-function query(extra) {
+// The address of the list, with what narrows it (a filter, a search) and more.
+export function query(extra = {}) {
   const home = listing().dataset;
-  const words = new URLSearchParams(extra);
+  const words = new URLSearchParams(home.query || "");
   if (home.show !== "all") words.set("show", home.show);
-  return home.base + "?" + words;
+  for (const [name, value] of Object.entries(extra)) words.set(name, value);
+  const asked = words.toString();
+  return home.base + (asked ? "?" + asked : "");
 }
 
 // --- pages ---------------------------------------------------------------------------------------------------------------
@@ -483,8 +486,8 @@ function below(fresh) {
 document.addEventListener("mail:changed", async (event) => {
   const { box, threads = [], counts: stand } = event.detail;
   if (stand) counts(stand);
-  if (!listing() || ![box, "starred"].includes(listing().dataset.box)) return;
+  if (!listing() || ![box, "starred", "search"].includes(listing().dataset.box)) return;
   const known = threads.filter((thread) => rowOf(thread));
-  if (known.length < threads.length) await insertTop();
+  if (known.length < threads.length && listing().dataset.box !== "search") await insertTop();
   else await Promise.all(known.map((thread) => refreshRow(thread)));
 });

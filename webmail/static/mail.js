@@ -2,6 +2,7 @@
 import { begin as hear } from "./keys.js";
 import { begin as offer } from "./acts.js";
 import { bind, select } from "./list.js";
+import { begin as seek } from "./search.js";
 import { frames, thread } from "./thread.js";
 
 document.addEventListener("htmx:configRequest", (event) => {
@@ -18,3 +19,4 @@ document.addEventListener("htmx:load", (event) => ready(event.target));
 ready(document);
 hear();
 offer();
+seek();

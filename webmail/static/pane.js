@@ -3,7 +3,7 @@ import { parsed, part, placed } from "./ask.js";
 import { frames, thread } from "./thread.js";
 import { take, want } from "./prefetch.js";
 import { failed } from "./toast.js";
-import { beside, bind, counts, focusRow, list, listing, pathOf, rowOf, rows, select, title } from "./list.js";
+import { beside, bind, counts, focusRow, list, listing, pathOf, query, rowOf, rows, select, title } from "./list.js";
 
 const PLACE = /\/mail\/([^/]+)(?:\/t(\d+))?$/;
 
@@ -68,8 +68,7 @@ export function close() {
   if (!thread() || !listing()) return;
   if (history.state && history.state.over) history.back();
   else {
-    const { base, show } = listing().dataset;
-    history.replaceState(null, "", base + (show === "all" ? "" : "?show=" + show));
+    history.replaceState(null, "", query());
     shut();
   }
 }
@@ -101,8 +100,7 @@ export async function load(url, { push = true, focus = true } = {}) {
   const kept = same && thread() && !content.querySelector(".thread");
   if (kept) {
     listing().replaceWith(content.querySelector("#listing"));
-    const show = listing().dataset.show;
-    history.replaceState(history.state, "", pathFor(thread().dataset.id, show));
+    history.replaceState(history.state, "", pathFor(thread().dataset.id));
   } else {
     const name = content.querySelector("title").textContent;
     content.querySelector("title").remove();
@@ -114,8 +112,9 @@ export async function load(url, { push = true, focus = true } = {}) {
   arrived(main, focus && !kept);
 }
 
-function pathFor(number, show) {
-  return listing().dataset.base + "/t" + number + (show === "all" ? "" : "?show=" + show);
+function pathFor(number) {
+  const { base } = listing().dataset;
+  return base + "/t" + number + query().slice(base.length);
 }
 
 function arrived(main, focus) {
@@ -129,13 +128,19 @@ function arrived(main, focus) {
   counts(JSON.parse(listing().dataset.counts));
   if (thread()) select(thread().dataset.id);
   if (focus) listing().querySelector(".list-head__title").focus({ preventScroll: true });
+  document.dispatchEvent(new CustomEvent("mail:shown"));
 }
 
 // The list as it is on the server now, where nothing is left of it.
 export function refill() {
   if (list() && rows().length) return;
-  const { base, show } = listing().dataset;
-  load(base + (show === "all" ? "" : "?show=" + show), { push: false, focus: false });
+  load(query(), { push: false, focus: false });
+}
+
+// What narrows a list, in one order.
+function narrowed(search) {
+  const words = new URLSearchParams(search);
+  return ["q", "in", "show"].map((name) => words.get(name) || "").join("\n");
 }
 
 // --- going back, and clicks ----------------------------------------------------------------------------------------------
@@ -148,8 +153,7 @@ addEventListener("popstate", (event) => {
     location.reload();
     return;
   }
-  const show = new URLSearchParams(location.search).get("show") || "all";
-  const known = here.dataset.base === location.pathname.replace(/\/t\d+$/, "") && here.dataset.show === show;
+  const known = here.dataset.base === location.pathname.replace(/\/t\d+$/, "") && narrowed(location.search) === narrowed(query().slice(here.dataset.base.length));
   if (!known) load(location.pathname + location.search, { push: false });
   else if (found[2]) open(location.pathname + location.search, { way: "stay" });
   else shut();
