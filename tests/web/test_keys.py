@@ -70,7 +70,7 @@ def ready(page: Any) -> None:
 
 
 def subjects(page: Any) -> list[str]:
-    return [text.removeprefix("Unread. ") for text in page.locator("#list .msg-row__subject").all_inner_texts()]
+    return [re.sub(r"^Unread\.\s*", "", text) for text in page.locator("#list .msg-row__subject").all_text_contents()]
 
 
 def newest(number: int = 1) -> str:

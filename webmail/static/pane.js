@@ -145,7 +145,7 @@ function narrowed(search) {
 
 // --- going back, and clicks ----------------------------------------------------------------------------------------------
 
-addEventListener("popstate", (event) => {
+addEventListener("popstate", async (event) => {
   if (event.state && event.state.htmx) return;
   const found = PLACE.exec(location.pathname);
   const here = listing();
@@ -154,9 +154,11 @@ addEventListener("popstate", (event) => {
     return;
   }
   const known = here.dataset.base === location.pathname.replace(/\/t\d+$/, "") && narrowed(location.search) === narrowed(query().slice(here.dataset.base.length));
-  if (!known) load(location.pathname + location.search, { push: false });
-  else if (found[2]) open(location.pathname + location.search, { way: "stay" });
-  else shut();
+  const whole = location.pathname + location.search;
+  if (!known) await load(whole.replace(/\/t\d+(?=$|\?)/, ""), { push: false, focus: !found[2] });
+  if (whole !== location.pathname + location.search) return;
+  if (found[2]) open(whole, { way: "stay" });
+  else if (known) shut();
 });
 
 document.addEventListener("click", (event) => {

@@ -35,8 +35,10 @@ function rest(event) {
   clearTimeout(timer);
   const row = event.target.closest && event.target.closest(".msg-row");
   const link = row && row.querySelector(".msg-row__link");
-  if (!link || row.classList.contains("msg-row--selected") || (navigator.connection && navigator.connection.saveData)) return;
-  timer = setTimeout(() => want(link.getAttribute("href")), REST);
+  if (!link || (navigator.connection && navigator.connection.saveData)) return;
+  timer = setTimeout(() => {
+    if (link.isConnected && !row.classList.contains("msg-row--selected")) want(link.getAttribute("href"));
+  }, REST);
 }
 
 document.addEventListener("pointerover", (event) => { if (event.pointerType === "mouse") rest(event); });
