@@ -183,8 +183,7 @@ def _queue(health: Health) -> Iterator[Problem]:
     for one in health.failing:
         what = NN_("%(count)s message to %(domain)s is delayed", "%(count)s messages to %(domain)s are delayed")
         said = " ".join(part for part in (one.last.remote, one.last.reply) if part)
-        reason = one.last.reason
-        if reason is not None and reason.code == "dns.off":
+        if _unasked(one):
             continue  # that look-ups are off is a problem of its own
         why = N_("It is tried again by itself; nothing is lost.")
         params = {"count": one.count, "domain": one.domain}
@@ -212,21 +211,30 @@ def _people(health: Health) -> Iterator[Problem]:
 
 
 def _names(health: Health) -> Iterator[Problem]:
+    """Why mail to the outside would wait; when some waits for that already, it is what the sentence begins with."""
     if health.routed or not (health.dns_off or health.trial):
         return
-    waiting = sum(one.count for one in health.failing if one.last.reason and one.last.reason.code == "dns.off")
-    said: tuple[str, str] | str = N_("Mail to other servers waits")
-    if waiting:
-        said = NN_("%(count)s message to another server waits", "%(count)s messages to other servers wait")
-    params: dict[str, object] = {"count": waiting}
+    waiting = sum(one.count for one in health.failing if _unasked(one))
+    params: dict[str, object] = {"count": waiting, "domain": health.trial[0] if health.trial else ""}
+    counted = NN_("%(count)s message to another server waits", "%(count)s messages to other servers wait")
     if health.trial:
-        params["domain"] = health.trial[0]
-        said = said if health.dns_off else N_("%(domain)s is a trial domain")
         why = N_(
-            "%(domain)s is a trial domain: mail between people here works, nobody else can answer. Mail to the outside"
-            " waits until a route is set."
+            "Mail between people here works. Nobody else can answer, and mail to the outside waits until a route is set."
         )
-        yield Problem(said, why, N_("How to set a route"), "/system#route", "route", False, params)
+        if waiting:
+            why = N_("%(domain)s is a trial domain: mail to the outside waits until a route is set. Nothing is lost.")
+        what = counted if waiting else N_("%(domain)s is a trial domain")
+        yield Problem(what, why, N_("How to set a route"), "/system#route", "route", False, params)
     else:
-        why = N_("Looking up other domains is switched off in the configuration. Switch it on there, or set a route.")
-        yield Problem(said, why, N_("Show how"), "/system#dns", "globe", False, params)
+        why = N_(
+            "Mail to other servers waits until look-ups are allowed again in the configuration, or a route is set."
+        )
+        what = counted if waiting else N_("Looking up other domains is switched off")
+        if waiting:
+            why = N_("Looking up other domains is switched off in the configuration. Switch it on, or set a route.")
+        yield Problem(what, why, N_("Show how"), "/system#dns", "globe", False, params)
+
+
+def _unasked(one: Failing) -> bool:
+    """Does it wait because nobody is asked for names?"""
+    return one.last.reason is not None and one.last.reason.code == "dns.off"

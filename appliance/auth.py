@@ -48,7 +48,7 @@ _PASSWORD_ONLY: Final = frozenset({"web"})
 """Where an app password is nothing: pages, which can change the password itself, and ask for a second factor
 (RELIABILITY N7). Everywhere else the account's own password is refused once a second factor is on."""
 _NOTED_EVERY: Final = 600.0
-"""Seconds between two notes that an app password is in use."""
+"""Seconds between two notes that a password is in use."""
 _ADDRESS: Final = re.compile(r"[\w.+=-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,63}")
 _WINDOW: Final = 10 * MINUTE / 1000
 _FREE_FAILURES: Final = 5
@@ -254,6 +254,8 @@ class Gate:
         if outcome == "ok" and account is not None and self._needs_app_password(account, attempt):
             # the owner's own password in a program that cannot ask for a code: no failure, and said clearly
             outcome = "app-password"
+        if outcome == "ok" and password is not None:
+            await self._note(password.id)
         if outcome in {"ok", "app-password"}:
             self._remembered.add(digest)
         elif not attempt.exempt:
@@ -264,7 +266,7 @@ class Gate:
         return attempt.protocol not in _PASSWORD_ONLY and self._directory.two_step(account.id)
 
     async def _note(self, credential: int) -> None:
-        """An app password is in use: known to some minutes, so that not every sign-in writes."""
+        """It is in use: known to some minutes, so that not every sign-in writes."""
         now = self._clock.monotonic()
         if now - self._noted.get(credential, -_NOTED_EVERY) < _NOTED_EVERY:
             return

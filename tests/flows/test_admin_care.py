@@ -17,6 +17,7 @@ import pyotp
 import pytest
 
 import admin.app
+from admin.desk import PAGE
 from admin.login import routes_of_login
 from appliance.web.access import ADMIN as FACE
 from appliance.web.access import WebApp
@@ -252,6 +253,41 @@ def test_a_lost_phone_and_signing_out_everywhere(running: House, root: Browser) 
     client.shutdown()
     told = [row[3] for row in audited(running, root)][:3]
     assert told == ["account.sign-out", "account.sign-out", "account.second-factor.reset"]
+
+
+def test_the_list_says_who_was_here_last_and_sorts(running: House, root: Browser) -> None:
+    for name in ("sort1", "sort2", "sort3"):
+        account(running, root, name)
+    running.ask("account.change", address="sort3@example.test", name="Aaron Sort")
+    running.deliver(LETTER.format("x@example.org", "sort2", "s2"), "sort2@example.test", sender="x@example.org")
+
+    def order(sort: str) -> list[str]:
+        text = root.get(f"/admin/accounts?q=sort&sort={sort}").text
+        return re.findall(r'class="table__sub">(sort\d)@', text)
+
+    assert order("name") == ["sort3", "sort1", "sort2"] and order("nonsense") == order("name")
+    assert order("address") == ["sort1", "sort2", "sort3"] and order("new") == ["sort3", "sort2", "sort1"]
+    assert order("storage")[0] == "sort2"
+    assert words(root.get("/admin/accounts?q=sort")).count("not yet") == 3
+    running.imap("sort3@example.test").logout()
+    assert order("last")[0] == "sort3", "a mail program counts"
+    assert words(root.get("/admin/accounts?q=sort")).count("not yet") == 2
+
+
+def test_pages_go_on_where_the_last_one_ended(running: House, root: Browser) -> None:
+    for at in range(PAGE + 1):
+        running.ask("account.add", address=f"page{at:02}@example.test", password="secret", name="Same ~ Name")
+    for sort in ("name", "storage", "last", "new"):
+        seen, path = [], f"/admin/accounts?q=page&sort={sort}"
+        for _ in range(3):
+            page = root.get(path).text
+            seen += re.findall(r'class="table__sub">(page\d+)@', page)
+            following = re.search(r'href="(/admin/accounts\?[^"]*after=[^"]+)"', page)
+            if following is None:
+                break
+            path = html.unescape(following[1])
+        assert sorted(seen) == [f"page{at:02}" for at in range(PAGE + 1)], sort
+    assert root.get("/admin/accounts?after=" + "~" * 500).status == 200
 
 
 # --- the queue ---------------------------------------------------------------------------------------------------------------
