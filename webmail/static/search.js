@@ -1,5 +1,6 @@
 // The search box: it searches while somebody types, a moment after the last key, at once by Enter. What comes too late is not
 // shown. The list, the conversation and the way back are those of every list (pane.js).
+import { root } from "./ask.js";
 import { listing } from "./list.js";
 import { load } from "./pane.js";
 
@@ -49,7 +50,8 @@ function typed() {
 
 // An empty box: back to where one was.
 function back() {
-  if (came && !box().value.trim()) load(came, { focus: false });
+  if (box().value.trim() || !searching()) return;
+  load(came || root() + "/mail/" + (listing().dataset.was || "inbox"), { focus: false });
 }
 
 function shown() {
