@@ -125,7 +125,7 @@ def routes_of_keys() -> Routes:
             for name, rows in SHORTCUTS
         ]
         template = "mail/keys_part.html" if current.asked.fragment else "mail/keys.html"
-        return page(template, groups=groups, on=keys_on(current))
+        return page(template, groups=groups, on=keys_on(current), fragment=current.asked.fragment)
 
     @routes.post("/keys", Access.USER)
     def switch() -> Response:
