@@ -42,7 +42,7 @@ SHORTCUTS: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         N_("Conversations"),
         (
             ("e", N_("Archive")),
-            ("#  Delete", N_("Delete")),
+            ("# Delete", N_("Delete")),
             ("!", N_("Report junk, or not junk")),
             ("v", N_("Move to a folder")),
             ("s", N_("Star")),
