@@ -130,8 +130,11 @@ _SHOWN: Final[dict[Show, tuple[ColumnElement[bool], ...]]] = {
     Show.TO_ME: (_LIVE, _MINE),
 }
 _JOINED = t.entry.join(t.message, _m.id == _e.message_id)
-_BEFORE = or_(_e.internal_date < _b("date"), and_(_e.internal_date == _b("same_date"), _e.uid < _b("uid")))
+# the first half is what an index can begin at: without it a walk reads everything before the cursor
+_BEFORE = and_(_e.internal_date <= _b("date"), or_(_e.internal_date < _b("same_date"), _e.uid < _b("uid")))
 _AFTER = or_(_e.internal_date > _b("date"), and_(_e.internal_date == _b("same_date"), _e.uid >= _b("uid")))
+# a sum, so that SQLite finds a conversation by its number and does not go through the mailbox
+_INSIDE = literal_column("(entry.mailbox_id + 0)") == _b("mailbox")
 
 
 def _walk(show: Show) -> Select[Any]:
@@ -148,10 +151,7 @@ def _walk(show: Show) -> Select[Any]:
 def _newer(show: Show) -> Select[Any]:
     """Did a conversation stand before the cursor already?"""
     return (
-        select(_e.uid)
-        .select_from(_JOINED)
-        .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"), _AFTER, *_SHOWN[show])
-        .limit(1)
+        select(_e.uid).select_from(_JOINED).where(_m.thread_id == _b("thread"), _INSIDE, _AFTER, *_SHOWN[show]).limit(1)
     )
 
 
@@ -160,7 +160,7 @@ def _newest(show: Show) -> Select[Any]:
     return (
         select(_e.internal_date, _e.uid, _m.thread_id, _m.subject, _m.preview, _m.to_text)
         .select_from(_JOINED)
-        .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"), *_SHOWN[show])
+        .where(_m.thread_id == _b("thread"), _INSIDE, *_SHOWN[show])
         .order_by(_e.internal_date.desc(), _e.uid.desc())
         .limit(1)
     )
@@ -194,12 +194,7 @@ _HEAD = (
     .select_from(_JOINED)
     .where(_e.mailbox_id == _b("mailbox"), _e.uid == _b("uid"), _LIVE)
 )
-_UIDS = (
-    select(_e.uid)
-    .select_from(_JOINED)
-    .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"))
-    .order_by(_e.uid)
-)
+_UIDS = select(_e.uid).select_from(_JOINED).where(_m.thread_id == _b("thread"), _INSIDE).order_by(_e.uid)
 _STARS = (
     select(_e.internal_date, _m.id, _m.thread_id, _e.mailbox_id)
     .select_from(_JOINED.join(t.mailbox, t.mailbox.c.id == _e.mailbox_id))
@@ -217,7 +212,7 @@ _STARS = (
 _HOMES = (
     select(_e.mailbox_id, _e.flags)
     .select_from(_JOINED.join(t.mailbox, t.mailbox.c.id == _e.mailbox_id))
-    .where(_m.thread_id == _b("thread"), t.mailbox.c.account_id == _b("account"), _LIVE)
+    .where(_m.thread_id == _b("thread"), literal_column("(mailbox.account_id + 0)") == _b("account"), _LIVE)
     .order_by(_e.internal_date.desc(), _e.uid.desc())
     .limit(CONVERSATION_MOST)
 )

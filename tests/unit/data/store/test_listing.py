@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
+from sqlalchemy import Select, create_engine
+from sqlalchemy.dialects import sqlite
 
+from data.disk.tables import metadata
 from data.errors import NotFound
 from data.ids import ThreadId
+from data.store import listing
 from data.store.keys import Flag
 from data.store.listing import Cursor, Show
 
@@ -182,3 +187,40 @@ def test_conversations_of_messages_tell_of_those_messages(kit) -> None:
     assert [one.mailbox for one in found] == [box, box, kit.box("Sent")]
     kit.store.flags.store(kit.ann, box, ((first, first),), "+", Flag.DELETED, frozenset())
     assert kit.store.listing.by_message(kit.ann, [(box, first)]) == ()
+
+
+def plan(statement: Select[Any]) -> list[str]:
+    """How SQLite goes about it in a database without statistics, as ours is."""
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+    with engine.connect() as connection:
+        bare = connection.connection.driver_connection
+        assert bare is not None
+        rows = bare.execute(f"EXPLAIN QUERY PLAN {compiled}", dict.fromkeys(compiled.params, 1)).fetchall()
+    engine.dispose()
+    return [row[3] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *listing._NEWERS.values(),
+        *listing._NEWEST.values(),
+        listing._MEMBERS,
+        listing._OF_THREAD,
+        listing._UIDS,
+        listing._HOMES,
+    ],
+)
+def test_a_conversation_is_found_by_its_number_however_large_the_mailbox(statement: Select[Any]) -> None:
+    first, second, *_ = plan(statement)
+    assert first.startswith("SEARCH message USING") and "thread_id=?" in first
+    assert second.startswith("SEARCH entry USING") and "message_id=?" in second
+
+
+@pytest.mark.parametrize("show", Show)
+def test_a_page_begins_where_it_begins_however_large_the_mailbox(show: Show) -> None:
+    first, *rest = plan(listing._WALKS[show])
+    assert "mailbox_id=? AND internal_date<?" in first
+    assert not [line for line in rest if "TEMP B-TREE" in line]
