@@ -353,7 +353,7 @@ def test_the_log_by_outcome_day_and_queue_number(running: House, root: Browser) 
 def test_the_audit_log_is_filtered_and_exported_as_text(running: House, root: Browser) -> None:
     ident = account(running, root, "calc")
     go(root, f"/accounts/{ident}", **{**FORM, "name": '=cmd|" /C calc"!A0'})
-    running.ask("alias.add", address="plus@example.test", targets=[ANN])
+    running.ask("alias.add", address="=sum@example.test", targets=[ANN])
     page = words(root.get("/admin/audit?kind=account&q=calc@"))
     assert "changed the account calc@example.test" in page and "added the address" not in page.partition("When")[2]
     answer = root.get("/admin/audit/export?kind=account&q=calc@")
@@ -363,7 +363,9 @@ def test_the_audit_log_is_filtered_and_exported_as_text(running: House, root: Br
     assert rows[0] == ["number", "time", "who", "action", "object", "details"]
     assert [row[3] for row in rows[1:]] == ["account.edit", "account.add"]
     assert rows[1][5] == 'name: =cmd|" /C calc"!A0'
-    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+    whole = audited(running, root)
+    assert whole[0][4] == "'=sum@example.test", "a spreadsheet takes it for text"
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in whole for cell in row)
     assert "No change fits" in words(root.get("/admin/audit?day=2001-01-01"))
 
 
@@ -386,10 +388,6 @@ def test_records_are_compared_with_dns(running: House, root: Browser, names: Dns
     assert "192.0.2.7 other.example" in words(page)
     assert list(states.values()).count("Not yet") == len(states) - 6
     assert "needed records are not as they should be" in words(page)
-    names.set("example.test", "SERVFAIL")
-    again = dict(zip(*_states(go(root, "/domains/example.test/check")), strict=True))
-    assert again["PTR the server's address"] == "Different"
-    assert again["MX example.test"] in {"No answer", "Found"}, "a broken name server is not a missing record"
 
 
 def _states(page: Answer) -> tuple[list[str], list[str]]:

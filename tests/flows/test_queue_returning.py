@@ -74,6 +74,7 @@ def test_its_sender_is_told_once(play: Callable[[Scene], None], held: bool) -> N
         (notice,) = notices(out)
         assert "Your administrator took the message out of the queue" in notice.as_string()
         assert "Status: 5.7.0" in notice.as_string() and FAR in notice.as_string()
+        assert out.states()[State.BOUNCED] == 1
         last = [hop for hop in out.told() if hop.event == "failed"]
         assert [hop.reason.code for hop in last if hop.reason] == ["queue.returned"]
         with pytest.raises(NotFound):
@@ -99,8 +100,11 @@ def test_what_is_on_the_wire_is_left_alone_and_a_failure_leaves_nothing(play: Ca
             out.spool.retry_in(tx, one.item)
             return out.spool.claim_in(tx, "example.org", one.account, "lease", lambda domain: True)
 
+        seen = out.spool.open_work(one.item)
         work = out.db.write(lease)
         assert work is not None
+        with pytest.raises(Conflict):  # it went on the wire after somebody looked
+            out.db.write(lambda tx: out.spool.give_up_in(tx, seen, Reason("queue.returned")))
         with pytest.raises(Conflict):
             back(one.item, "root@example.test", nothing)
         out.db.write(lambda tx: out.spool.give_back_in(tx, work))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from types import SimpleNamespace
 from typing import cast
@@ -10,9 +11,10 @@ import pytest
 from dns import rdatatype, zone
 
 from admin.health import Certificate, Disk, Health, problems, reserved
-from admin.names import Finding, judge
-from admin.records import Ports, records
+from admin.names import Finding, ask, judge
+from admin.records import Ports, Record, records
 from admin.records import zone as zone_text
+from appliance.net.resolver import OffResolver
 from data.ids import Millis
 from data.reason import Reason
 from data.spool.oversight import Failing, Listed
@@ -129,6 +131,11 @@ def test_what_was_found_is_judged_by_what_it_does(kind: str, said: tuple[str, ..
 
 def test_a_name_server_without_an_answer_is_no_missing_record() -> None:
     assert judge(FOUND[0], None).state == "unknown"
+
+
+@pytest.mark.parametrize("record", FOUND, ids=lambda one: one.kind)
+def test_nobody_to_ask_is_no_answer(record: Record) -> None:
+    assert asyncio.run(ask(OffResolver(), record, "mail.example.org")) is None
 
 
 def test_the_senders_that_are_there_stay() -> None:
