@@ -4,6 +4,7 @@ import { begin as offer } from "./acts.js";
 import { bind, select } from "./list.js";
 import { begin as seek } from "./search.js";
 import { frames, thread } from "./thread.js";
+import "./live.js";
 
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRF-Token"] = document.querySelector("meta[name=csrf]").content;
