@@ -28,7 +28,17 @@ def _list(form: Form, status: int = 200) -> Response:
     directory = desk().directory
     accounts = [one.domain for one in directory.accounts()]
     aliases = [one.domain for one in directory.aliases()]
-    rows = [(one, accounts.count(one.name), aliases.count(one.name), reserved(one.name)) for one in directory.domains()]
+    helpers = desk().helpers
+    rows = [
+        (
+            one,
+            accounts.count(one.name),
+            aliases.count(one.name),
+            reserved(one.name),
+            helpers.names.known(one.name) if helpers else None,
+        )
+        for one in directory.domains()
+    ]
     return show("admin/domains.html", "domains", status, rows=rows, form=form)
 
 
@@ -69,7 +79,6 @@ def _one(domain: Domain, form: Form, status: int = 200, *, meanwhile: str | None
         form=form,
         records=[(record, check.findings[at] if check else None) for at, record in enumerate(found)],
         check=check,
-        wrong=check.problems(found) if check else 0,
         asking=helpers.names.asking(domain.name) if helpers else False,
         dns=here().parts.config.dns != "off",
         version=version(domain.catch_all),

@@ -118,6 +118,8 @@ class Health:
     trial: tuple[str, ...]
     dns_off: bool
     routed: bool
+    wrong: tuple[tuple[str, int], ...] = ()
+    """Domains with records that were not right when somebody looked last, and how many."""
 
 
 def look(parts: WebParts, office: Desk, routes: str) -> Health:
@@ -136,7 +138,15 @@ def look(parts: WebParts, office: Desk, routes: str) -> Health:
         trial=trial,
         dns_off=config.dns == "off",
         routed=bool(config.route_all or routes.strip()),
+        wrong=tuple(_wrong(office)),
     )
+
+
+def _wrong(office: Desk) -> Iterator[tuple[str, int]]:
+    for one in office.directory.domains():
+        check = office.helpers.names.known(one.name) if office.helpers else None
+        if check is not None and check.wrong and not reserved(one.name):
+            yield one.name, check.wrong
 
 
 def reserved(domain: str) -> bool:
@@ -146,7 +156,14 @@ def reserved(domain: str) -> bool:
 
 def problems(health: Health) -> list[Problem]:
     """What needs somebody, worst first."""
-    found = [*_disk(health.disk), *_certificate(health.certificate), *_queue(health), *_people(health), *_names(health)]
+    found = [
+        *_disk(health.disk),
+        *_certificate(health.certificate),
+        *_queue(health),
+        *_people(health),
+        *_records(health),
+        *_names(health),
+    ]
     return sorted(found, key=lambda one: not one.bad)
 
 
@@ -208,6 +225,14 @@ def _people(health: Health) -> Iterator[Problem]:
         yield Problem(
             what, why, N_("Open account"), f"/accounts/{ident}", "users", full, {"address": address}
         )  # fmt: skip
+
+
+def _records(health: Health) -> Iterator[Problem]:
+    for domain, count in health.wrong:
+        what = NN_("%(count)s record of %(domain)s is not right", "%(count)s records of %(domain)s are not right")
+        why = N_("Mail to the domain may go astray, or mail from it land in junk folders, until they are set.")
+        params = {"count": count, "domain": domain}
+        yield Problem(what, why, N_("Show the records"), f"/domains/{domain}", "globe", True, params)
 
 
 def _names(health: Health) -> Iterator[Problem]:

@@ -35,17 +35,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """All findings of one look at a domain, in the order of its records."""
+    """All findings of one look at a domain, in the order of its records; `wrong`: needed ones that are not right."""
 
     at: Millis
     findings: tuple[Finding, ...]
-
-    def problems(self, records: Sequence[Record]) -> int:
-        """Needed records that are not as they should be."""
-        return sum(
-            one.needed and finding.state in {"different", "missing"}
-            for one, finding in zip(records, self.findings, strict=True)
-        )
+    wrong: int
 
 
 class Names:
@@ -82,10 +76,14 @@ class Names:
         try:
             answers = await asyncio.gather(*(ask(self._resolver, one, host) for one in records))
             findings = tuple(judge(one, said) for one, said in zip(records, answers, strict=True))
+            wrong = sum(
+                one.needed and found.state in {"different", "missing"}
+                for one, found in zip(records, findings, strict=True)
+            )
             with self._lock:
                 if len(self._kept) >= KEPT:
                     self._kept.clear()
-                self._kept[domain] = Check(now, findings)
+                self._kept[domain] = Check(now, findings, wrong)
         finally:
             with self._lock:
                 self._asking.pop(domain, None)

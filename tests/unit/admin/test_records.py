@@ -70,6 +70,7 @@ def healthy(**other: object) -> Health:
         ({"certificate": Certificate(True, True, days=800)}, "The certificate is self-signed", False),
         ({"near": (("a@b.example", 7, Usage(95, 1, 100)),)}, "The mailbox of %(address)s is nearly full", False),
         ({"near": (("a@b.example", 7, Usage(100, 1, 100)),)}, "The mailbox of %(address)s is full", True),
+        ({"wrong": (("firm.example", 2),)}, "%(count)s record of %(domain)s is not right", True),
         ({"dns_off": True}, "Looking up other domains is switched off", False),
         ({"dns_off": True, "trial": ("x.test",), "routed": True}, None, False),
         ({"trial": ("x.test",)}, "%(domain)s is a trial domain", False),
