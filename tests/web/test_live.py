@@ -79,7 +79,7 @@ def test_what_one_sends_the_other_sees_without_a_reload(chromium: Any, running: 
     page.fill("#c-subject", subject)
     page.fill("#c-text", "It appears by itself.")
     page.locator("button[value=send] >> visible=true").first.click()
-    page.wait_for_url("**/webmail/outgoing/*")
+    page.wait_for_url("**/webmail/mail/inbox**")
     expect(row(ann, subject)).to_be_visible(timeout=30_000)
     expect(ann.page.locator("#live")).to_have_text("1 new message")
     assert row(ann, subject).evaluate("row => row.classList.contains('msg-row--unread')")

@@ -134,6 +134,8 @@ function add(files) {
 
 function start() {
   form.classList.add("composer--script");
+  // what was sent is undone where one goes on (sent.js), not on a page of its own
+  form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "toast", value: "1" }));
   form.addEventListener("input", (event) => { if (event.target.type !== "file") touched(); });
   form.addEventListener("change", (event) => {
     if (event.target.type !== "file") return;

@@ -6,6 +6,7 @@ import { parsed, part, root } from "./ask.js";
 import { chosen, counts, insertTop, list, listing, refreshRow, rowOf, rows } from "./list.js";
 import { load, refill } from "./pane.js";
 import { frames, thread } from "./thread.js";
+import { begin as remind } from "./sent.js";
 import { show } from "./toast.js";
 
 const REST = 150;
@@ -277,3 +278,4 @@ new MutationObserver(() => {
 }).observe(document.getElementById("main"), { childList: true });
 
 begin();
+remind(place.dataset.sent);
