@@ -14,6 +14,7 @@ from webmail.actions import Notes, routes_of_actions
 from webmail.body import Bodies
 from webmail.compose import Writing, routes_of_compose, spooling
 from webmail.events import Events
+from webmail.fates import routes_of_fates
 from webmail.framing import routes_of_keys
 from webmail.login import routes_of_login
 from webmail.mailbox import routes_of_mailbox
@@ -22,6 +23,7 @@ from webmail.moving import routes_of_moving
 from webmail.outgoing import Outgoing
 from webmail.pictures import Pictures
 from webmail.search import routes_of_search
+from webmail.senders import routes_of_senders
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STATIC: Final = Path(__file__).with_name("static")
@@ -38,6 +40,8 @@ def create_app(parts: WebParts, out: Outgoing) -> WebApp:
         routes_of_actions(notes),
         routes_of_moving(),
         routes_of_message(),
+        routes_of_fates(),
+        routes_of_senders(),
     )
     for routes in (*routes_of_login(), *reading, routes_of_keys(), routes_of_compose(Writing(parts, out))):
         routes.add_to(app)

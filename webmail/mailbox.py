@@ -28,10 +28,12 @@ from data.store.keys import Flag
 from data.store.listing import Conversation, Cursor, Letter, Page, Show
 from data.store.mailboxes import Mailbox
 from webmail.actions import Notes, toast_of
+from webmail.fates import Said, fates_of
 from webmail.folders import STARRED, VIEWS, Folder, View, counts_of, find, folder_of
 from webmail.framing import framed
 from webmail.reading import File, Person, files, people, root_of, text_parts
 from webmail.rows import headline, outgoing, rows_of
+from webmail.senders import vouched
 
 FILTERS: Final[Mapping[Show, str]] = {
     Show.ALL: N_("All"),
@@ -46,7 +48,8 @@ _ONLY_MOST: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the open conversation."""
+    """One message of the open conversation. `mine`: written here by the reader, so it lies in Sent or Drafts; `vouched`:
+    this server knows who sent it; `fates`: what became of it, where the reader sent it."""
 
     letter: Letter
     sender: Person
@@ -56,6 +59,8 @@ class Message:
     open: bool
     mine: bool
     rich: bool
+    vouched: bool = False
+    fates: tuple[Said, ...] = ()
 
 
 def routes_of_mailbox(notes: Notes) -> Routes:
@@ -185,7 +190,9 @@ def _page(current: Here, box: MailboxId | None, asked: _Asked) -> Page:
 def opened(box: Mailbox, slug: str, thread: ThreadId, uid: int = 0) -> dict[str, Any]:
     """A conversation for its templates, as it lies in a mailbox; what is unread, the last and `uid` unfolded."""
     current = here()
-    letters = current.parts.store.listing.conversation(current.principal, box.id, thread)
+    principal, store = current.principal, current.parts.store
+    letters = store.listing.conversation(principal, box.id, thread)
+    own = outgoing(store.mailboxes.list(principal, principal.account))
     unread = [at for at, one in enumerate(letters) if Flag.SEEN not in one.flags and one.mailbox == box.id]
     sought = [at for at, one in enumerate(letters) if (one.mailbox, one.uid) == (box.id, uid)]
     unfolded = {len(letters) - 1, *unread[-20:], *sought}
@@ -196,17 +203,19 @@ def opened(box: Mailbox, slug: str, thread: ThreadId, uid: int = 0) -> dict[str,
         "subject": headline(letters[-1].subject, len(letters)),
         "unread": bool(unread),
         "starred": any(Flag.FLAGGED in one.flags for one in letters if one.mailbox == box.id),
-        "messages": tuple(_message(current, one, at in unfolded) for at, one in enumerate(letters)),
+        "messages": tuple(_message(current, one, at in unfolded, own) for at, one in enumerate(letters)),
     }
 
 
-def _message(current: Here, letter: Letter, open_: bool) -> Message:
+def _message(current: Here, letter: Letter, open_: bool, own: frozenset[MailboxId]) -> Message:
     root = root_of(letter.layout)
     sender = next(iter(people(letter.from_)), Person("", ""))
     rich = root is not None and text_parts(root)[1] is not None
-    mine = sender.address.lower() == current.principal.address
+    mine = sender.address.lower() == current.principal.address and letter.mailbox in own
+    fates = fates_of(current, letter.message_id) if mine and open_ and not letter.draft else ()
     shown = files(root, _inline(root)) if open_ and root is not None else ()
-    return Message(letter, sender, people(letter.to)[:100], people(letter.cc)[:100], shown, open_, mine, rich)
+    to, cc = people(letter.to)[:100], people(letter.cc)[:100]
+    return Message(letter, sender, to, cc, shown, open_, mine, rich, vouched(letter.prefix), fates)
 
 
 def _inline(root: Any) -> frozenset[str]:

@@ -18,6 +18,7 @@ from appliance.web.pages import zone_of
 from data.ids import MailboxId
 from data.store.listing import Conversation, Cursor
 from data.store.mailboxes import Mailbox
+from webmail.fates import marks_of
 from webmail.folders import Folder
 from webmail.reading import people, visible
 
@@ -30,7 +31,8 @@ Pieces = tuple[tuple[str, bool], ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. `day` heads a new group; `who` is whom it is about; `path` (below the face) is where it opens.
+    """One row. `day` heads a new group; `who` is whom it is about; `path` (below the face) is where it opens;
+    `fate` of what one sent is waiting, failed or nothing.
 
     Of what a search found: `place` is the folder it lies in, and the texts come in pieces, those that were asked for true.
     """
@@ -42,6 +44,7 @@ class Row:
     day: str
     language: str
     path: str
+    fate: str = ""
     place: Folder | None = None
     marked_who: Pieces = ()
     marked_subject: Pieces = ()
@@ -63,13 +66,15 @@ def rows_of(
 ) -> list[Row]:
     """Rows for conversations, newest first. `sent`: see `outgoing`; `after`: behind which row of this list they begin."""
     days = _Days(current)
+    mark = marks_of(current) if sent else None
     rows, last = [], days.of(after.date) if after is not None else ""
     for one in found:
         day = days.of(one.date)
         who, first = _who(current, one, outgoing=one.mailbox in sent)
         language = _language(one.subject + one.preview)
         heading = day if day != last else ""
-        rows.append(Row(one, headline(one.subject, one.count), who, first, heading, language, path(one)))
+        fate = mark(one.message_id) if mark is not None and one.mailbox in sent else ""
+        rows.append(Row(one, headline(one.subject, one.count), who, first, heading, language, path(one), fate))
         last = day
     return rows
 

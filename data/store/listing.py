@@ -78,6 +78,7 @@ class Conversation:
     answered: bool
     files: bool
     keywords: tuple[str, ...]
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Letter:
     prefix: bytes
     layout: bytes
     thread: ThreadId
+    message_id: str
 
     @property
     def draft(self) -> bool:
@@ -170,7 +172,7 @@ _NEWEST: Final = {show: _newest(show) for show in Show}
 _WALKS: Final = {show: _walk(show) for show in Show}
 _NEWERS: Final = {show: _newer(show) for show in Show}
 _MEMBERS = (
-    select(_e.mailbox_id, _e.uid, _e.flags, _e.keywords, _m.id, _m.from_text, _m.has_attachment)
+    select(_e.mailbox_id, _e.uid, _e.flags, _e.keywords, _m.id, _m.from_text, _m.has_attachment, _m.message_id)
     .select_from(_JOINED)
     .where(_m.thread_id == _b("thread"), _LIVE)
     .order_by(_e.internal_date.desc(), _e.uid.desc())
@@ -180,6 +182,7 @@ _LETTERS = (
     select(
         _e.mailbox_id, _e.uid, _m.id, _e.flags, _e.keywords, _e.internal_date, _e.size, _m.subject, _m.from_text,
         _m.to_text, _m.cc_text, _m.preview, _m.has_attachment, _m.blob_id, _m.prefix, _m.layout, _m.thread_id,
+        _m.message_id,
     )
     .select_from(_JOINED)
 )  # fmt: skip
@@ -402,6 +405,7 @@ class Listing:
             answered=bool(flags) and Flag.ANSWERED in flags[0],
             files=any(row[6] for row in here),
             keywords=tuple(words),
+            message_id=(here[0][7] or "") if here else "",
         )
 
 
@@ -436,8 +440,10 @@ def _letter(row: Row) -> Letter:
         prefix,
         layout,
         th,
+        message_id,
     ) = row
     return Letter(
         MailboxId(mailbox), uid, MessageId(message), Flag(flags), tuple(keywords.split()), date, size, subject, from_, to, cc,
         preview, bool(files), BlobId(blob), bytes(prefix), bytes(layout), ThreadId(th),
+        message_id or "",
     )  # fmt: skip

@@ -166,7 +166,7 @@ def test_W4_a_name_written_backwards_is_told(running: House, ann: Browser) -> No
 def test_N12_a_name_that_poses_as_an_address_is_told(running: House, ann: Browser) -> None:
     raw = b'From: "ceo@example.test" <evil@example.org>\r\nContent-Type: text/plain\r\n\r\nText.\r\n'
     _, page = put(running, ann, raw)
-    assert "The name shows another address" in page.text and "Not checked" in page.text
+    assert "The name shows another address" in page.text and "Sender not checked" in page.text
 
 
 def test_W2_remote_pictures_wait_for_the_reader_and_come_through_us(running: House, ann: Browser, bob: Browser) -> None:
