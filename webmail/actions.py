@@ -1,6 +1,7 @@
 """What is done to conversations, and how it is undone.
 
     POST /mail/<box>/act    do=archive|trash|junk|inbox|move|read|unread|star|unstar[:<thread>], thread=... (several), to=<mailbox>
+                            quiet=1: not noted, since nobody asked for it (what is opened becomes read)
     POST /undo              done=<number>
 
 Promises: an action takes the conversation's messages of one folder and moves or marks all of them in one transaction. What
@@ -223,7 +224,7 @@ def _act(notes: Notes, slug: str) -> Response:
         else:
             doing.move(box, uids, _target(current, action))
     now = current.parts.clock.now()
-    threads = dict.fromkeys(doing.threads)
+    threads = {} if request.form.get("quiet") else dict.fromkeys(doing.threads)
     note = notes.keep(owner_of(current), now, verb, len(threads), slug, threads, doing.steps) if threads else None
     if current.asked.fragment:
         if note is not None:

@@ -132,6 +132,18 @@ def test_what_somebody_else_did_meanwhile_stays(running: House, ann: Browser) ->
     client.logout()
 
 
+def test_what_becomes_read_by_itself_pushes_no_undo_away(running: House, ann: Browser) -> None:
+    rows = threads(ann.get(INBOX).text)
+    told = ask(ann, f"{INBOX}/act", [("do", f"archive:{rows[0]}")])
+    before = held(running, ANN)
+    for _ in range(12):
+        assert ask(ann, f"{INBOX}/act", [("do", f"read:{rows[1]}"), ("quiet", "1")])["done"] == 0
+        ask(ann, f"{INBOX}/act", [("do", f"unread:{rows[1]}"), ("quiet", "1")])
+    assert held(running, ANN) == before
+    ask(ann, "/webmail/undo", [("done", str(told["done"]))])
+    assert len(held(running, ANN)) == len(before) + 1
+
+
 def test_nothing_done_is_nothing_to_undo(ann: Browser) -> None:
     assert ask(ann, f"{INBOX}/act", [("do", "archive:999999")])["done"] == 0
     rows = threads(ann.get(INBOX).text)

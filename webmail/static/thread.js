@@ -24,7 +24,7 @@ async function markRead(open) {
   const place = document.querySelector("#acts");
   if (!place) return;
   try {
-    const told = await (await post(place.getAttribute("action"), [["do", "read:" + open.dataset.id]])).json();
+    const told = await (await post(place.getAttribute("action"), [["do", "read:" + open.dataset.id], ["quiet", "1"]])).json();
     counts(told.counts);
   } catch {
     return;
