@@ -399,6 +399,27 @@ def test_app_passwords_are_cheap_and_keep_to_their_scope(office: Office, verifie
     run(office, story)
 
 
+def test_N7_the_right_password_without_a_second_factor_is_no_failure(
+    office: Office, verified: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office.directory, "two_step", lambda account: account == office.ids["ann"])
+
+    async def story(door: Door) -> None:
+        refused = await door.refused("ann")
+        assert (refused.app_password, refused.public) == (True, auth.TWO_STEP)
+        assert not (await door.refused("ann", "wrong")).app_password
+        for number in range(4):
+            await door.refused("bob", f"wrong {number}")
+        done = len(verified)
+        assert (await door.refused("ann")).app_password and len(verified) == done, "remembered"
+        await door.refused("bob", "wrong 4")
+        assert not door.slept, "five failures are free, and the phone of ann made none"
+        await door.refused("bob", "wrong 5")
+        assert door.slept
+
+    run(office, story)
+
+
 def test_a_gate_that_closes_refuses_for_now(office: Office) -> None:
     async def story(door: Door) -> None:
         door.gate.close()

@@ -159,7 +159,7 @@ def test_settings_are_typed_and_audited(ground: Ground, ann: str, capsys: pytest
 
 def test_an_account_is_changed(ground: Ground, ann: str) -> None:
     def change(**args: object) -> None:
-        commands.run(ground, "account.change", {"address": ann, **args}, lambda done, total: None, "test")
+        commands.run(ground, "account.change", {"address": ann, **args}, lambda done, total: None, "console:7")
 
     change(quota="2G", admin=True, name="Ann A.")
     (shown_account,) = commands.run(ground, "account.list", {}, lambda done, total: None, "test")["accounts"]
