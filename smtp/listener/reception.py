@@ -63,7 +63,6 @@ class Reception:
         """More of the message; after a refusal it is passed over."""
         if self.refused is not None or not piece:
             return
-        hit("C1")
         try:
             self._assembly.feed(piece)
             if self._assembly.header is not None and self._assembly.held > self._limits.small:
