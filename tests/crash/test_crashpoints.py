@@ -134,9 +134,13 @@ def test_C8_acknowledged_is_there_exactly_once(kept: House, size: int) -> None:
 
 
 def test_C21_a_crash_while_recovering_changes_nothing(kept: House) -> None:
-    assert crash(kept, "C7", LARGE) is None
+    """Twice in the middle of it; the third time it comes to its end."""
+    assert crash(kept, "C3", LARGE) is None
     for _ in range(2):
-        kept.start(wait=False)
-        kept.kill()
+        kept.start(env={"MAILSTEAD_CRASHPOINT": "C21"}, wait=False)
+        assert kept.ended() == EXIT_CODE
+        assert len(files(kept, TMP)) == 1
     kept.start()
+    check(kept, 0, LARGE)
+    assert send(kept, LARGE) == 250
     check(kept, 1, LARGE)
