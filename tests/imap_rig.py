@@ -48,6 +48,7 @@ class MemoryLine:
         self.closed = False
         self.tls = False
         self.paused = False
+        self.pauses = 0
         self.deaf = False
         self.patience: int | None = None
         self.gone = False
@@ -87,6 +88,7 @@ class MemoryLine:
 
     def pause(self) -> None:
         self.paused = True
+        self.pauses += 1
 
     def resume(self) -> None:
         self.paused = False
