@@ -340,6 +340,13 @@ def test_F1_shares_are_counted_by_network(room: Desk) -> None:
     assert transport.value().startswith(b"* OK")
 
 
+def test_bench_on_loopback_has_no_share(room: Desk) -> None:
+    """Profile bench lets loopback have any number of connections, and nobody else."""
+    server = Server(room, Rules(per_peer=2, plaintext_login=True))
+    greetings = [server.connect(host)[1].value()[:5] for host in ["127.0.0.1"] * 4 + ["192.0.2.1"] * 3]
+    assert greetings == [b"* OK "] * 6 + [b"* BYE"]
+
+
 def test_draining_says_bye_to_everyone(room: Desk) -> None:
     """Those who idle and those who said nothing; who comes later is turned away."""
     server = Server(room, Rules())

@@ -159,6 +159,19 @@ def test_bench_on_loopback_offers_a_sign_in_without_tls(bench: Rig) -> None:
         assert b"AUTH" not in client.ehlo()
 
 
+def test_bench_on_loopback_has_no_limits(bench: Rig) -> None:
+    """Connections, errors, unknown names, talk: what a load test does all day."""
+    held = [bench.client() for _ in range(Limits().per_head + 5)]
+    client = held[-1]
+    client.ehlo()
+    client.cmd("MAIL FROM:<a@example.org>")
+    for command, answer in (("WHAT", b"500"), ("RCPT TO:<nobody@example.test>", b"550"), ("NOOP", b"250")):
+        client.send(f"{command}\r\n".encode() * 600)
+        assert {one[:3] for one in client.replies(600)} == {answer}
+    for client in held:
+        client.sock.close()
+
+
 # --- T4, T5 -------------------------------------------------------------------------------------------------------------
 
 
