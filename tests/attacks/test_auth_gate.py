@@ -9,6 +9,7 @@ import asyncio
 import base64
 import logging
 import statistics
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -307,6 +308,29 @@ def test_A5_the_queue_is_bounded_and_one_network_gets_half(office: Office, verif
         assert len(verified) <= 300 - len(busy) + 1
 
     run(office, story)
+
+
+def test_A5_two_are_verified_at_a_time(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, guard, running = credentials.verify, threading.Lock(), 0
+    together: list[int] = []
+
+    def verify(verifier: str, password: str) -> bool:
+        nonlocal running
+        with guard:
+            running += 1
+            together.append(running)
+        try:
+            return real(verifier, password)
+        finally:
+            with guard:
+                running -= 1
+
+    async def story(door: Door) -> None:
+        await asyncio.gather(*(door.refused("ann", f"wrong {n}") for n in range(12)))
+
+    monkeypatch.setattr(credentials, "verify", verify)
+    run(office, story)
+    assert len(together) == 12 and max(together) == 2
 
 
 def test_A5_equal_attempts_share_one_verification(office: Office, verified: list[str]) -> None:
