@@ -32,6 +32,7 @@ from appliance.web.native import Call, Native
 from appliance.web.pages import zone_of
 from appliance.web.parts import WebParts
 from appliance.web.service import INCOMING
+from data.disk.crashpoints import hit
 from data.errors import Conflict, Invalid, NotFound, StoreError, TooBig
 from data.ids import MailboxId
 from data.mime.address import Address, AddressError
@@ -136,12 +137,30 @@ class Writing:
         saved = self.stored(principal, (box, uid))
         return replace(fields, version=uid, source=(box, uid), keep=tuple(one.number for one in files(saved.root)))
 
+    def save_to_send(self, principal: Principal, fields: Fields, more: tuple[Attachment, ...]) -> Fields:
+        """Keep the draft of what is to be sent; one that says the same, from a sending that did not come to its end, will do.
+
+        Raises as `save`.
+        """
+        try:
+            return self.save(principal, fields, more)
+        except (Conflict, NotFound):  # the draft it was made from, and its files, went when it was saved
+            box = self.special(principal, "\\Drafts")
+            uid = self.drafts.find(principal, box, _message_id(principal, fields.key))
+            there = self.reopen(principal, (box, uid), fields.key) if uid is not None else None
+            if there is None or not writing.alike(there, fields) or len(there.keep) != len(fields.keep) + len(more):
+                raise
+            return there
+
     def send(self, principal: Principal, fields: Fields, people: tuple[Address, ...]) -> None:
         """Send what was saved. Raises Refused, StoreError."""
         data = self.octets(principal, fields, (), final=True)
         messages = self.parts.store.messages
+        hit("W1")
         self.out.send(principal, fields.key, people, data, self.parts.clock.now())
+        hit("W2")
         self.file(principal, fields.key, messages.prepare(data))
+        hit("W3")
         origin = writing.origin_of(fields.origin)
         if origin is not None:
             self._mark(principal, *origin)
@@ -384,7 +403,7 @@ def _send(work: Writing, current: Here, fields: Fields) -> Response:
                 N_("%(address)s cannot get mail: there is nobody of that name."), {"address": bad.spec}
             )
     if not fields.errors:
-        fields = work.save(principal, fields, _uploaded())
+        fields = work.save_to_send(principal, fields, _uploaded())
     if errors:
         return _editor(work, replace(fields, errors=errors), "draft", status=422, problem=_UNFINISHED)
     try:

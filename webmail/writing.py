@@ -121,6 +121,16 @@ def origin_of(text: str) -> tuple[str, int, int] | None:
     return (found[1], int(found[2]), int(found[3])) if found else None
 
 
+def alike(one: Fields, other: Fields) -> bool:
+    """Do both say the same to the same people?"""
+
+    def said(fields: Fields) -> tuple[object, ...]:
+        people = {name: tuple(a.spec for a in each) for name, each in recipients(fields)[0].items()}
+        return people, fields.subject, fields.text.rstrip("\n"), fields.in_reply_to
+
+    return said(one) == said(other)
+
+
 def _ids(text: str) -> tuple[str, ...]:
     return message_ids(text[:8_000].encode("utf-8", "replace"))[-REFERENCES_MOST:]
 

@@ -68,7 +68,11 @@ class Streams:
     def join(self, call: Call, hello: bytes = b"") -> Stream | None:
         """Begin a stream for whoever calls; None when the account has its most."""
         account, now = call.account.id, asyncio.get_running_loop().time()
-        if self._closed or len(self._open[account]) >= PER_ACCOUNT:
+        for stream in tuple(self._open.get(account, ())):
+            # whoever left has not been written to since: a place that is free
+            if stream.call.gone or stream.flow.gone:
+                self._drop(stream)
+        if self._closed or len(self._open.get(account, ())) >= PER_ACCOUNT:
             call.say(503 if self._closed else 429, "Too many open pages")
             return None
         flow = call.open(HEADERS)

@@ -153,6 +153,16 @@ def test_search_finds_them(served: Trial) -> None:
     client.logout()
 
 
+def test_mail_to_the_outside_waits_and_says_so(served: Trial) -> None:
+    browser, address = Browser(served.house, secure=False), ADDRESSES["ann"]
+    browser.sign_in(address, served.passwords[address])
+    with served.house.submission(address, served.passwords[address]) as client:
+        client.sendmail(address, ["somebody@example.org"], f"From: {address}\r\nSubject: Out\r\n\r\nx\r\n")
+    log = served.house.await_log("verb=deferred")
+    assert "verb=bounced" not in log and "verb=sent " not in log
+    assert "somebody@example.org" in served.house.run("queue", "list").stdout
+
+
 def test_nobody_in_it_exists() -> None:
     assert all(
         address.split("@")[1].endswith(("example.test", ".example.org", ".example.net"))

@@ -90,6 +90,27 @@ def test_N1_a_new_password_ends_all_other_sessions_and_renews_this_one(running: 
     assert Browser(running).sign_in(address, "ten letters and more").status == 303
 
 
+def test_N1_signing_in_again_ends_the_session_this_browser_had(running: House) -> None:
+    browser = Browser(running)
+    browser.sign_in(ANN)
+    assert signed_in(browser)
+    before = dict(browser.cookies)
+    assert signed_in(Browser(running, cookies=dict(before)))
+    fields = {"identity": ANN, "password": "secret"}
+    assert browser.post("/webmail/login", fields).status == 303
+    assert browser.cookies != before and signed_in(browser)
+    assert not signed_in(Browser(running, cookies=before))
+
+
+def test_N1_a_second_factor_ends_the_sessions_that_had_none(running: House) -> None:
+    address = running.add_account("edda")
+    here, elsewhere = Browser(running), Browser(running)
+    here.sign_in(address)
+    elsewhere.sign_in(address)
+    enrol(here)
+    assert signed_in(here) and not signed_in(elsewhere)
+
+
 def test_N1_a_password_set_by_the_administrator_ends_every_session(running: House) -> None:
     address = running.add_account("dora")
     browser = Browser(running)

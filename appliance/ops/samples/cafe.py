@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.ops.samples.letter import STAR, Letter, Lies
-from appliance.ops.samples.papers import grain, paper, picture, plan, room, wrapped
+from appliance.ops.samples.papers import flowing, grain, paper, picture, plan, room
 
 _FOLDER: Final = Lies(mailbox="Projects/Café Winter")
 
@@ -20,7 +20,7 @@ def letters() -> tuple[Letter, ...]:
             subject="Worktops for the café: may we have a price?",
             days=33,
             at="9:12",
-            text=wrapped("""
+            text=flowing("""
             Dear Ms Weber,
 
             we are opening a small café by the lake in spring and have fallen in love with the oak counter you built for
@@ -45,7 +45,7 @@ def letters() -> tuple[Letter, ...]:
             subject="Re: Worktops for the café: may we have a price?",
             days=32,
             at="14:40",
-            text=wrapped("""
+            text=flowing("""
             Dear Ms Winter,
 
             what a lovely room. A counter like that in solid oak, oiled, comes to between 4,800 and 5,600 euros, the shelf to
@@ -192,7 +192,7 @@ Ada
             subject="Our offer for your counter",
             days=25,
             at="9:30",
-            text=wrapped("""
+            text=flowing("""
             Dear Ms Winter,
 
             here is our offer. Yes, the oil stands coffee, if somebody wipes it within the hour; once a year it wants a thin

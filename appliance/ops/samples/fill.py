@@ -13,7 +13,7 @@ from typing import Final
 
 from appliance.ops.samples import cafe, chinese, journal, office, welcome, workshop
 from appliance.ops.samples.letter import ADDRESSES, NEW, PEOPLE, STAFF, Letter, Lies
-from appliance.ops.samples.papers import appointment
+from appliance.ops.samples.papers import appointment, flowing
 from appliance.ops.state import Ground
 from data.clock import DAY, HOUR
 from data.directory import installation
@@ -127,7 +127,7 @@ def _draft(letter: Letter, known: dict[str, Letter], now: Millis) -> Draft:
         subject=letter.subject,
         in_reply_to=line[-1:],
         references=line,
-        text=letter.text,
+        text=flowing(letter.text),
         html=letter.html,
         attachments=letter.files,
         extra=(("Auto-Submitted", "auto-replied"),) if letter.bounced else (),

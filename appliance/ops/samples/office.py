@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.ops.samples.letter import JUNK, NEW, NEW_STAR, STAR, Letter, Lies
-from appliance.ops.samples.papers import invoice, paper, wrapped
+from appliance.ops.samples.papers import flowing, invoice, paper
 
 _INVOICES: Final = Lies(mailbox="Invoices")
 _ARCHIVE: Final = Lies(mailbox="Archive")
@@ -40,7 +40,7 @@ def letters() -> tuple[Letter, ...]:
             subject="Invoice 4570 and our new prices from January",
             days=0,
             at="3:25",
-            text=wrapped("""
+            text=flowing("""
             Dear Ms Weber,
 
             please find invoice 4570 attached, for the eleven wide boards. From the first of January our prices for oak rise
@@ -112,7 +112,7 @@ font:bold 18px sans-serif">Swift Parcel</td></tr><tr><td style="padding:20px; fo
             subject="Your cover for the new year, policy HM 40 221 7",
             days=24,
             at="10:00",
-            text=wrapped("""
+            text=flowing("""
             Dear Ms Marsh,
 
             your policy HM 40 221 7 renews on the first of January. Nothing changes unless you tell us.
@@ -237,7 +237,7 @@ Martin Quill, Lakeside 3
             subject="I would like to learn with you",
             days=16,
             at="19:50",
-            text=wrapped("""
+            text=flowing("""
             Dear Ms Marsh,
 
             I am seventeen and finish school in June. Two summers ago I built a rowing boat with my grandfather, and since then I

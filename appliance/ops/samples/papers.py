@@ -6,6 +6,7 @@ octets. Pure.
 
 from __future__ import annotations
 
+import itertools
 import struct
 import textwrap
 import zlib
@@ -164,6 +165,15 @@ def table(name: str, rows: Sequence[Sequence[str]]) -> Attachment:
     return Attachment(b"\xef\xbb\xbf" + text.encode(), "text/csv", name)
 
 
-def wrapped(text: str) -> str:
-    """Paragraphs as people write them in plain text: lines of 72 columns, blank lines between."""
-    return "\n\n".join(textwrap.fill(" ".join(part.split()), 72) for part in text.strip().split("\n\n")) + "\n"
+_FULL: Final = 56
+"""Columns from which a line of the tables was broken because it was full, not because it ends."""
+
+
+def flowing(text: str) -> str:
+    """Paragraphs as mail programs of today send them, one line each; lists, quotes and short lines stay as they are."""
+    lines = textwrap.dedent(text).strip().split("\n")
+    out = [lines[0]]
+    for before, line in itertools.pairwise(lines):
+        goes_on = len(before) >= _FULL and line[:1].isalnum() and before[:1] not in "> -" and not line[:1].isdigit()
+        out[-1:] = [f"{out[-1]} {line}"] if goes_on else [out[-1], line]
+    return "\n".join(out) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.ops.samples.letter import NEW, NEW_STAR, STAR, Letter
-from appliance.ops.samples.papers import picture, sign, wrapped
+from appliance.ops.samples.papers import flowing, picture, sign
 
 
 def letters() -> tuple[Letter, ...]:
@@ -81,7 +81,7 @@ Ada
             days=7,
             at="17:30",
             text="Thank you for a good hour on Monday. Here is what I wrote down; shout if it is wrong.\n\n"
-            + wrapped("""
+            + flowing("""
             1. ORDERS. The café is in time: all boards are planed, the template fits, the corner joint is cut on Thursday.
             The museum asks for six showcases with glass and light; Ann collects their questions and we talk it over when
             the list is whole. The tenant from the lakeside, whose drawer sticks, gets a visit this week: it is our drawer,
