@@ -63,12 +63,27 @@ prepare_ours() {
     cat "$work/index" >&2
 }
 
+# Dovecot's index and cache are made at the first look; ours are there after the import.
+warm_peer() {
+    "$PY" - "$1" "$user" "$PASSWORD" <<'PY'
+import imaplib
+import sys
+
+with imaplib.IMAP4("127.0.0.1", int(sys.argv[1])) as client:
+    client.login(sys.argv[2], sys.argv[3])
+    for name in ("INBOX", "Sent", "Archive", "Junk", "Trash"):
+        client.select(name, readonly=True)
+        client.uid("FETCH", "1:*", "(FLAGS ENVELOPE BODYSTRUCTURE RFC822.SIZE)")
+PY
+}
+
 prepare_peer() {
     mkdir -p "$work/peer/mail/$user"
     cp -a "$work/maildir" "$work/peer/mail/$user/Maildir"
     printf '%s\n' Sent Archive Junk Trash Drafts >"$work/peer/mail/$user/Maildir/subscriptions"
     chown -R 5000:5000 "$work/peer/mail"
     "$peers/dovecot-postfix.sh" start "$work/peer"
+    warm_peer $((PEER_BASE_PORT + 143))
     "$peers/roundcube.sh" start "$work/roundcube" $((PEER_BASE_PORT + 143)) "$roundcube_port"
 }
 
