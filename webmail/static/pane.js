@@ -27,6 +27,8 @@ export async function open(path, { way = "push", focus = narrow(), ahead = 1 } =
   let html;
   try {
     html = await take(path);
+    // the server says itself what is wrong
+    if (html === null && !own.signal.aborted) html = await part(path);
   } catch (error) {
     if (!own.signal.aborted) failed(error);
     return;
