@@ -244,7 +244,7 @@ def test_stars_and_read_marks(running: House, page: Any) -> None:
     press(page, "Shift+U")
     shows(page, ".toast span", "1 conversation marked as unread")
     count(page, ".msg-row--unread", 1)
-    shows(page, ".nav__link[data-slug=inbox] .nav__count", "1")
+    shows(page, ".sidebar .nav__link[data-slug=inbox] .nav__count", "1")
     assert held(running, ANN)[newest()] == ()
     press(page, "Shift+I")
     count(page, ".msg-row--unread", 0)

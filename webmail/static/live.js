@@ -262,11 +262,14 @@ async function sidebar() {
   const answer = await fetch(listing() ? query() : location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.querySelectorAll(".sidebar > .nav, .sidebar > .nav--labels");
-  const old = document.querySelectorAll(".sidebar > .nav, .sidebar > .nav--labels");
-  if (!fresh.length || !old.length) return;
-  old[0].before(...fresh);
-  old.forEach((one) => one.remove());
+  for (const home of [".sidebar", ".drawer__list"]) {
+    const places = ["ul.nav", ".nav--labels"].map((one) => home + " > " + one).join(", ");
+    const fresh = page.querySelectorAll(places);
+    const old = document.querySelectorAll(places);
+    if (!fresh.length || !old.length) continue;
+    old[0].before(...fresh);
+    old.forEach((one) => one.remove());
+  }
 }
 
 // A list that was fetched before something happened, and shown after it.

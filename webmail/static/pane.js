@@ -180,6 +180,23 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A phone's menu goes where somebody went on, or pressed elsewhere.
+function fold(except) {
+  document.querySelectorAll("details.drawer[open], details.account-menu[open]").forEach((one) => {
+    if (!one.contains(except)) one.open = false;
+  });
+}
+
+document.addEventListener("click", (event) => fold(event.target));
+document.addEventListener("mail:shown", () => fold(null));
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && event.target.closest && event.target.closest("details.drawer[open], details.account-menu[open]");
+  if (!open) return;
+  event.preventDefault();
+  open.open = false;
+  open.querySelector("summary").focus();
+});
+
 // A phone shows one pane; htmx, where it brought back a whole page, does not touch <body>.
 document.addEventListener("htmx:historyRestore", () => {
   document.body.dataset.view = thread() ? "message" : "list";
