@@ -33,7 +33,7 @@ OF_A_RULE: Final = 5
 """Pages that are opened of one route, with other numbers or words."""
 NATIVES: Final = {"/webmail/body/": frame.CSP, "/webmail/part/": CSP_NOTHING, "/webmail/source/": CSP_NOTHING}
 ELSEWHERE: Final = {
-    "/webmail/login/code", "/admin/login/code",  # only between password and code: tests/web/test_screens.py
+    "/webmail/login/code", "/admin/login/code",  # only between password and code: tests/flows/test_web_sign_in.py
 }  # fmt: skip
 RICH = '<style>p{color:#123}</style><p onclick="x()">Hello <b>Ann</b><script>x()</script><img src="https://x.example.org/a.png"></p>'
 
