@@ -28,6 +28,8 @@ export async function open(path, { way = "push", focus = narrow(), ahead = 1 } =
   let html;
   try {
     html = await take(path);
+    // the server says itself what is wrong
+    if (html === null && !own.signal.aborted) html = await part(path);
   } catch (error) {
     if (!own.signal.aborted) failed(error);
     return false;
@@ -176,6 +178,23 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     close();
   }
+});
+
+// A phone's menu goes where somebody went on, or pressed elsewhere.
+function fold(except) {
+  document.querySelectorAll("details.drawer[open], details.account-menu[open]").forEach((one) => {
+    if (!one.contains(except)) one.open = false;
+  });
+}
+
+document.addEventListener("click", (event) => fold(event.target));
+document.addEventListener("mail:shown", () => fold(null));
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && event.target.closest && event.target.closest("details.drawer[open], details.account-menu[open]");
+  if (!open) return;
+  event.preventDefault();
+  open.open = false;
+  open.querySelector("summary").focus();
 });
 
 // A phone shows one pane; htmx, where it brought back a whole page, does not touch <body>.
