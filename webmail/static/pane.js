@@ -20,6 +20,7 @@ function fresh() {
 // --- conversations -------------------------------------------------------------------------------------------------------
 
 // `way`: push (a step forward), stay (the address is right already). `focus`: go into the conversation.
+// Tells whether it came to be shown: what was asked for later goes first.
 export async function open(path, { way = "push", focus = narrow(), ahead = 1 } = {}) {
   const own = fresh();
   const number = (PLACE.exec(new URL(path, location.href).pathname) || [])[2];
@@ -29,9 +30,9 @@ export async function open(path, { way = "push", focus = narrow(), ahead = 1 } =
     html = await take(path);
   } catch (error) {
     if (!own.signal.aborted) failed(error);
-    return;
+    return false;
   }
-  if (own.signal.aborted) return;
+  if (own.signal.aborted) return false;
   const pane = document.getElementById("read");
   const over = !thread();
   pane.replaceChildren(parsed(html));
@@ -45,6 +46,7 @@ export async function open(path, { way = "push", focus = narrow(), ahead = 1 } =
   const row = rowOf(number);
   const next = row && beside(ahead, row);
   if (next) want(pathOf(next));
+  return true;
 }
 
 export function openRow(row, options) {
@@ -75,7 +77,7 @@ export function close() {
 
 // What is open went away: the next one, or the list.
 export function moveOn(next) {
-  if (next && !narrow()) open(pathOf(next)).then(() => focusRow(next));
+  if (next && !narrow()) open(pathOf(next)).then((shown) => shown && focusRow(next));
   else {
     close();
     if (next) focusRow(next);
