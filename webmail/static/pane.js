@@ -124,6 +124,7 @@ function arrived(main, focus) {
     if (link.dataset.slug === listing().dataset.box) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   });
+  document.querySelectorAll("details.drawer[open]").forEach((one) => { one.open = false; });
   bind();
   counts(JSON.parse(listing().dataset.counts));
   if (thread()) select(thread().dataset.id);
