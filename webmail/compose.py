@@ -62,6 +62,10 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 _SAVED: Final = N_("Draft saved")
 _TOO_MUCH: Final = N_("All attachments together may have 25 MB. Nothing was attached.")
+_APART: Final = N_(
+    "This draft was changed, sent or deleted in another window. What is here became a draft of its own; "
+    "see whether its attachments are all there, then go on."
+)
 _UNFINISHED: Final = N_("The message was not sent. See what is marked below.")
 
 
@@ -377,11 +381,33 @@ def _act(work: Writing) -> Response:
             return _send(work, current, fields)
     if fields.errors:
         return _editor(work, fields, "draft", status=422, problem=_UNFINISHED)
-    saved = work.save(current.principal, fields, _uploaded())
+    try:
+        saved = work.save(current.principal, fields, _uploaded())
+    except (Conflict, NotFound):
+        if current.asked.fragment or not fields.version:
+            raise
+        return _apart(work, fields)
     if current.asked.fragment:
         data = json.dumps(work.state(current.principal, saved))
         return Response(data, mimetype="application/json", headers={"Cache-Control": "no-store"})
     return _editor(work, saved, "draft", notice=_SAVED)
+
+
+def _apart(work: Writing, fields: Fields) -> Response:
+    """The draft went on in another window: what this one holds becomes a draft of its own, with the files that are left."""
+    principal = here().principal
+    try:
+        kept = work.files(principal, fields)
+    except NotFound:
+        kept = ()
+    fields = replace(
+        writing.with_key(fields, secrets.token_hex(16)),
+        version=0,
+        source=fields.source if kept else None,
+        keep=tuple(one.number for one in kept),
+    )
+    saved = work.save(principal, fields, _uploaded())
+    return _editor(work, replace(saved, errors=fields.errors), "draft", status=409, problem=_APART)
 
 
 def _discard(work: Writing, fields: Fields) -> Response:
@@ -411,7 +437,12 @@ def _send(work: Writing, current: Here, fields: Fields) -> Response:
                 N_("%(address)s cannot get mail: there is nobody of that name."), {"address": bad.spec}
             )
     if not fields.errors:
-        fields = work.save_to_send(principal, fields, _uploaded())
+        try:
+            fields = work.save_to_send(principal, fields, _uploaded())
+        except (Conflict, NotFound):
+            if not fields.version:
+                raise
+            return _apart(work, replace(fields, errors=errors))
     if errors:
         return _editor(work, replace(fields, errors=errors), "draft", status=422, problem=_UNFINISHED)
     try:
@@ -438,7 +469,9 @@ def _after(work: Writing, current: Here, fields: Fields) -> Response:
 
 
 def _uploaded() -> tuple[Attachment, ...]:
-    """The files that came with the form."""
+    """The files that came with the form, however often they are asked for."""
+    for one in request.files.getlist("files"):
+        one.stream.seek(0)
     return tuple(
         Attachment(one.read(), (one.mimetype or "application/octet-stream"), writing.file_name(one.filename))
         for one in request.files.getlist("files")[:50]

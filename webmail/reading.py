@@ -25,6 +25,10 @@ KINDS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """The colour of an attachment's badge by its extension."""
 _HIDDEN: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\x00-\x1f\x7f-\x9f]")
+_HIDDEN_IN_PROSE: Final = re.compile(
+    "(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
+    "|[\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\x00-\x1f\x7f-\x9f]"
+)
 _RTL: Final = re.compile("[\u200f\u202b\u202e\u2067]")
 
 
@@ -62,6 +66,11 @@ class File:
 def visible(text: str) -> str:
     """Text without characters that hide, reverse or break what is shown."""
     return _HIDDEN.sub("", text).strip()
+
+
+def readable(text: str) -> str:
+    """As `visible`, for a subject: what joins or parts two characters stays (a family of emoji, Persian, Indic scripts)."""
+    return _HIDDEN_IN_PROSE.sub("", text).strip()
 
 
 def people(text: str) -> tuple[Person, ...]:
@@ -125,8 +134,9 @@ def _file(number: int, part: Part) -> File:
     raw = filename_text(part.filename) or ""
     name = clean_name(raw, part)
     extension = name.rpartition(".")[2].lower() if "." in name else ""
-    size = part.size * 3 // 4 if part.encoding == "base64" else part.size
-    kind = (extension or part.subtype)[:4].upper()
+    # four characters are three octets, without the line ends (RFC 2045 §6.8: lines of 76)
+    size = (part.size - 2 * -(-part.size // 78)) * 3 // 4 if part.encoding == "base64" else part.size
+    kind = (extension or ("file" if part.subtype == "octet-stream" else part.subtype))[:4].upper()
     return File(
         number, name, kind, KINDS.get(extension, "c4"), f"{part.type}/{part.subtype}", size, bool(_RTL.search(raw))
     )

@@ -20,7 +20,7 @@ from data.store.listing import Conversation, Cursor
 from data.store.mailboxes import Mailbox
 from webmail.fates import marks_of
 from webmail.folders import Folder
-from webmail.reading import people, visible
+from webmail.reading import people, readable
 
 _OUTGOING: Final = frozenset({"\\Sent", "\\Drafts"})
 _MILLIS_MOST: Final = 253_402_214_400_000
@@ -141,7 +141,7 @@ _REPLIES = re.compile(r"(?:(?:re|aw|sv|fwd?|wg|回复|答复|转发)\s*(?:\[\d+\
 
 def headline(subject: str, count: int) -> str:
     """The subject of a conversation: of several messages without "Re:", of one as it was written."""
-    plain = visible(subject)
+    plain = readable(subject)
     return _REPLIES.sub("", plain, count=1) if count > 1 and _REPLIES.match(plain) else plain
 
 

@@ -55,7 +55,7 @@ _PLAIN = f"""
 :root{{color-scheme:var(--scheme)}}
 body{{background:light-dark(#fff,#14171c);color:light-dark(#1a1d24,#e8ebf1);font:14px/1.65 {_FONT}}}
 .mail a{{color:light-dark(#2f51c4,#93aeff)}}
-.text{{white-space:pre-wrap;max-width:74ch}}
+.text{{white-space:pre-wrap;unicode-bidi:plaintext;max-width:74ch}}
 .quote{{margin:4px 0;padding-left:12px;border-left:2px solid light-dark(#e6e8ec,#242932);color:light-dark(#4b5362,#adb5c3)}}
 details>summary{{cursor:pointer;width:fit-content;padding:0 8px;border-radius:6px;color:light-dark(#4b5362,#adb5c3);
 background:light-dark(#f4f5f7,#191d23)}}

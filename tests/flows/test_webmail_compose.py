@@ -161,6 +161,25 @@ def test_two_windows_never_overwrite_each_other(running: House, ann: Browser) ->
     assert texts == ["left"]
 
 
+def test_what_loses_against_another_window_becomes_a_draft_of_its_own(running: House, ann: Browser) -> None:
+    given = fields(ann.get("/webmail/compose")) | {"subject": "Apart", "text": "here"}
+    saved = fields(send(ann, given, "save"))
+    assert send(ann, {**saved, "text": "left"}, "save").status == 200
+    page = send(ann, {**saved, "text": "right"}, "save")
+    assert page.status == 409 and "another window" in page.text
+    mine = fields(page)
+    assert mine["text"] == "right" and mine["key"] != given["key"]
+    assert {one.get_content().strip() for one in box(running, "Drafts") if one["Subject"] == "Apart"} == {
+        "left",
+        "right",
+    }
+    stale = {**saved, "text": "third", "to": BOB}
+    page = send(ann, stale, "send")
+    assert page.status == 409 and fields(page)["text"] == "third"
+    assert send(ann, fields(page), "send").status == 303
+    assert len([one for one in box(running, "Sent") if one["Subject"] == "Apart"]) == 1
+
+
 def test_a_draft_is_discarded(running: House, ann: Browser) -> None:
     saved = fields(send(ann, fields(ann.get("/webmail/compose")) | {"subject": "Gone soon"}, "save"))
     assert send(ann, saved, "discard").location == "/webmail/mail/inbox"

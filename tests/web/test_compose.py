@@ -125,6 +125,87 @@ def test_a_second_window_is_told(chromium: Any, running: House) -> None:
     screen.context.close()
 
 
+def drawn(chromium: Any, running: House, subject: str) -> Screen:
+    """A message to Bob that is being written."""
+    screen = Screen(chromium, running, 1440, "light", "en-US")
+    screen.sign_in()
+    screen.go("/webmail/compose")
+    screen.page.fill("#c-to", BOB)
+    screen.page.fill("#c-subject", subject)
+    screen.page.fill("#c-text", "Every word counts.")
+    return screen
+
+
+@pytest.mark.parametrize("how", ["click", "key"])
+def test_sending_twice_at_once_sends_once(chromium: Any, running: House, how: str) -> None:
+    screen = drawn(chromium, running, f"Once by {how}")
+    if how == "click":
+        screen.page.dblclick(".composer__foot button[value=send]")
+    else:
+        screen.page.press("#c-text", "Control+Enter")
+        screen.page.press("#c-text", "Control+Enter")
+    screen.page.wait_for_selector(".toast__left")
+    screen.go("/webmail/mail/sent")
+    assert screen.page.locator(f".msg-row__subject:has-text('Once by {how}')").count() == 1
+    screen.context.close()
+
+
+def test_whoever_was_signed_out_while_writing_loses_nothing(chromium: Any, running: House) -> None:
+    screen = drawn(chromium, running, "Signed out")
+    page, other = screen.page, screen.context.new_page()
+    other.goto(f"{screen.base}/webmail/mail/inbox")
+    other.click("summary.account")
+    other.click(".account-menu__items button[type=submit]")
+    other.wait_for_url("**/login**")
+    page.press("#c-text", "Control+Enter")
+    page.wait_for_selector("#c-away:not([hidden])")
+    assert page.input_value("#c-text") == "Every word counts."
+    with screen.context.expect_page() as opened:
+        page.click("#c-away a")
+    entry = opened.value
+    entry.fill("#f-identity", ANN)
+    entry.fill("#f-password", "secret")
+    entry.click("button[type=submit]")
+    entry.wait_for_url("**/mail/inbox**")
+    page.bring_to_front()
+    page.press("#c-text", "Control+Enter")
+    page.wait_for_selector(".toast__left")
+    screen.go("/webmail/mail/sent")
+    assert screen.page.locator(".msg-row__subject:has-text('Signed out')").count() == 1
+    screen.context.close()
+
+
+def test_a_message_is_not_sent_by_whoever_signed_in_meanwhile(chromium: Any, running: House) -> None:
+    screen = drawn(chromium, running, "Not by Bob")
+    screen.context.clear_cookies()
+    page, screen.page = screen.page, screen.context.new_page()
+    screen.sign_in(BOB)
+    page.press("#c-text", "Control+Enter")
+    page.wait_for_selector("#c-away:not([hidden])")
+    assert page.input_value("#c-text") == "Every word counts."
+    screen.context.close()
+
+
+def test_without_a_server_the_text_stays(chromium: Any, running: House) -> None:
+    screen = drawn(chromium, running, "Offline")
+    screen.context.set_offline(True)
+    screen.page.press("#c-text", "Control+Enter")
+    screen.page.wait_for_selector("#c-state:has-text('Not saved')")
+    assert screen.page.input_value("#c-text") == "Every word counts."
+    screen.context.set_offline(False)
+    screen.page.press("#c-text", "Control+Enter")
+    screen.page.wait_for_selector(".toast__left")
+    screen.context.close()
+
+
+def test_a_file_that_is_too_large_is_refused_in_words(chromium: Any, running: House) -> None:
+    screen = drawn(chromium, running, "Too large")
+    large = {"name": "film.bin", "mimeType": "video/mp4", "buffer": b"x" * 40_000_000}
+    screen.page.set_input_files("#c-new", [large])
+    screen.page.wait_for_selector("#c-state:has-text('25 MB')")
+    screen.context.close()
+
+
 def test_a_plain_page_writes_attaches_and_sends(chromium: Any, running: House) -> None:
     context = chromium.new_context(java_script_enabled=False, viewport={"width": 1440, "height": 900}, locale="en-US")
     page = context.new_page()

@@ -212,6 +212,45 @@ def test_a_phone_shows_one_pane(enter: Any) -> None:
     shows(page, ".list-head__title", "Sent")
 
 
+LONG = "A folder whose name goes on and on and on until nobody reads it"
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+def test_every_folder_can_be_reached_where_the_sidebar_is_small(enter: Any, running: House, width: int) -> None:
+    client = running.imap(ZOE)
+    client.create(f'"{LONG}"')
+    client.create("Projects/Inner")
+    client.logout()
+    page = enter(ZOE, width=width)
+    page.locator("#list .msg-row").first.wait_for()
+    page.click(".drawer > summary")
+    names = page.locator(".drawer .nav__link").all_inner_texts()
+    for name in ("Starred", "Drafts", "Junk", "Trash", LONG, "Inner", "Sign out"):
+        assert any(one.startswith(name) for one in names), names
+    menu = page.locator(".drawer__list").bounding_box()
+    for one in page.locator(".drawer .nav__link").all():
+        box = one.bounding_box()
+        assert box["x"] + box["width"] <= menu["x"] + menu["width"] and box["height"] >= 36
+        assert one.evaluate("e => e.scrollHeight <= e.clientHeight"), "a long name stays on its line"
+    page.keyboard.press("Escape")
+    assert page.get_attribute(".drawer", "open") is None
+    assert page.evaluate("document.activeElement.matches('.drawer > summary')")
+    page.keyboard.press("Enter")
+    page.click(".drawer a:has-text('Drafts')")
+    shows(page, ".list-head__title", "Drafts")
+    assert page.get_attribute(".drawer", "open") is None
+    page.click(".drawer > summary")
+    page.click(".drawer button:has-text('Sign out')")
+    page.wait_for_url("**/login**")
+
+
+def test_the_menu_of_folders_works_without_scripts(enter: Any) -> None:
+    page = enter(ZOE, width=390, scripts=False)
+    page.click(".drawer > summary")
+    page.click(".drawer a:has-text('Trash')")
+    page.wait_for_url("**/mail/trash")
+
+
 def test_without_scripts_several_are_moved_and_come_back(enter: Any, running: House) -> None:
     before = held(running, ANN)
     page = enter(ANN, scripts=False)

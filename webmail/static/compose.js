@@ -1,4 +1,6 @@
 // Writing: the draft is saved by itself, files go up as they are chosen, Ctrl+Enter sends. One thing at a time.
+// The page is left only when the server would take what is on it: whoever was signed out keeps the text and signs in
+// in another window.
 
 const form = document.getElementById("compose");
 const REST = 2000;
@@ -9,6 +11,8 @@ const MENTIONED = /\b(attach(ed|ment|ments|ing)?|enclosed)\b|附件|附上/i;
 let queue = Promise.resolve();
 let timer = 0;
 let changed = false;
+let sending = false;
+let passing = false;
 let leaving = false;
 let weight = 0;
 
@@ -61,6 +65,37 @@ function card(file) {
   return item;
 }
 
+function bearer(page) {
+  return page.querySelector(".account__mail")?.textContent;
+}
+
+// Who is signed in now? After another sign-in the old token is worth nothing; the new one stands on every page.
+async function admitted() {
+  const notice = document.getElementById("c-away");
+  const answer = await fetch(form.action, { headers: { "HX-Request": "true" } });
+  if (!answer.ok && answer.status !== 401 && answer.status !== 403) throw new Error(String(answer.status));
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("meta[name=csrf]");
+  const same = fresh !== null && bearer(page) === bearer(document);
+  if (same) {
+    document.querySelectorAll("input[name=csrf]").forEach((one) => { one.value = fresh.content; });
+    document.querySelector("meta[name=csrf]").content = fresh.content;
+  } else {
+    say("");
+  }
+  notice.hidden = same;
+  return same;
+}
+
+async function known() {
+  try {
+    return await admitted();
+  } catch {
+    say(form.dataset.unsaved);
+    return false;
+  }
+}
+
 async function post(action, keepalive) {
   return fetch(form.action, { method: "POST", headers: { "HX-Request": "true" }, body: data(action), redirect: "manual", keepalive });
 }
@@ -70,7 +105,14 @@ async function save(keepalive = false) {
   changed = false;
   say(form.dataset.saving);
   try {
-    const answer = await post("save", keepalive && weight < LARGE);
+    let answer = await post("save", keepalive && weight < LARGE);
+    if (answer.status === 401 || answer.status === 403) {
+      if (!(await admitted())) {
+        changed = true;
+        return false;
+      }
+      answer = await post("save", keepalive && weight < LARGE);
+    }
     if (answer.status === 409) {
       say(form.dataset.changed);
       return false;
@@ -117,7 +159,9 @@ function upload(file) {
         take(JSON.parse(call.responseText));
         say(form.dataset.saved);
       } else {
-        say(form.dataset.failed + ": " + file.name + (call.responseText.length < 200 ? ". " + call.responseText : ""));
+        const why = call.status === 413 ? form.dataset.large : call.responseText.length < 200 ? call.responseText : "";
+        if (call.status === 401 || call.status === 403) known();
+        say(form.dataset.failed + ": " + file.name + (why ? ". " + why : ""));
       }
       done();
     });
@@ -130,6 +174,26 @@ function add(files) {
     if (field("version").value === "0") changed = true;
     if (await save()) await upload(file);
   }));
+}
+
+function forgotten(button) {
+  const own = field("text").value.split("\n").filter((line) => !line.startsWith(">")).join("\n");
+  const bare = !form.querySelector("[name=keep]:checked");
+  return button !== null && button.value === "send" && bare && MENTIONED.test(own);
+}
+
+async function go(button) {
+  if (forgotten(button) && !window.confirm(form.dataset.missing)) return;
+  clearTimeout(timer);
+  await queue;
+  // this also lets the submit event end, during which a form cannot be sent
+  if (!(await known())) return;
+  changed = false;
+  leaving = true;
+  passing = true;
+  form.requestSubmit(button);
+  passing = false;
+  form.querySelectorAll("button").forEach((one) => { one.disabled = true; });
 }
 
 function start() {
@@ -149,21 +213,13 @@ function start() {
     form.classList.remove("composer--over");
     add(event.dataTransfer.files);
   });
-  form.addEventListener("submit", async (event) => {
-    if (leaving) return;
+  form.addEventListener("submit", (event) => {
+    if (passing) return;
     event.preventDefault();
-    const button = event.submitter;
-    const own = field("text").value.split("\n").filter((line) => !line.startsWith(">")).join("\n");
-    const bare = !form.querySelector("[name=keep]:checked");
-    if (button && button.value === "send" && bare && MENTIONED.test(own) && !window.confirm(form.dataset.missing)) return;
-    clearTimeout(timer);
-    await queue;
-    // a form cannot be sent while its submit event is on its way
-    await new Promise((done) => setTimeout(done));
-    changed = false;
-    leaving = true;
-    form.requestSubmit(button);
-    form.querySelectorAll("button").forEach((one) => { one.disabled = true; });
+    // a second click, or a second Ctrl+Enter, asks for what is under way
+    if (sending || leaving) return;
+    sending = true;
+    go(event.submitter).finally(() => { sending = false; });
   });
   form.addEventListener("keydown", (event) => {
     if (event.isComposing || !(event.ctrlKey || event.metaKey)) return;
@@ -172,7 +228,12 @@ function start() {
     else return;
     event.preventDefault();
   });
-  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") later(() => save(true)); });
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") later(() => save(true));
+    else if (changed) touched();
+  });
+  // asked only while the text is nowhere but here
+  addEventListener("beforeunload", (event) => { if (changed && !leaving && !document.getElementById("c-away").hidden) event.preventDefault(); });
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
 
