@@ -300,7 +300,7 @@ def test_going_to_folders(page: Any) -> None:
     for key, slug in PLACES:
         press(page, "g", key)
         expect(page).to_have_url(re.compile(f"/mail/{slug}$"))
-        expect(page.locator(".nav__link[aria-current=page]")).to_have_attribute("data-slug", slug)
+        expect(page.locator(".sidebar .nav__link[aria-current=page]")).to_have_attribute("data-slug", slug)
         count(page, "#read .thread", 0)
     assert page.evaluate("window.same"), "no whole page was loaded"
     count(page, "#list .msg-row", COUNT + 1)

@@ -312,7 +312,7 @@ def test_how_it_looks(screen: Screen) -> None:
     screen.go("/webmail/keys")
     screen.check("keys")
     screen.go("/webmail/mail/inbox?date=2001-01-01")
-    page.click("summary.icon-btn")
+    page.click(".jump > summary")
     screen.check("list-date")
     screen.go("/webmail/mail/starred")
     press(page, "*", "a", "s")
