@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any, BinaryIO, Final
 
 from flask import Request, Response, request
 
@@ -51,6 +51,8 @@ from webmail.reading import File, files, root_of
 from webmail.writing import FILES_MOST, Fields, Read
 
 BODY_MOST: Final = FILES_MOST + 1024 * 1024
+_LARGE: Final = 1024 * 1024
+"""Octets from which a form counts as one with files."""
 _TITLES: Final[Mapping[str, str]] = {
     "new": N_("New message"),
     "reply": N_("Reply"),
@@ -218,17 +220,19 @@ class Writing:
         name = writing.file_name(call.query.get("name", ""))
         principal = call.account.principal()
         try:
-            data = await call.blocking(call.body.read)
-            fields = await call.blocking(self._attach, principal, key, version, Attachment(data, kind, name))
+            async with self.out.uploads:
+                fields = await call.blocking(self._attach, principal, key, version, (call.body, kind, name))
         except Conflict as error:
             call.say(409, error.public)
             return
         shown = await call.blocking(self.state, principal, fields)
         call.send(200, json.dumps(shown).encode(), {"Content-Type": "application/json", "Cache-Control": "no-store"})
 
-    def _attach(self, principal: Principal, key: str, version: int, file: Attachment) -> Fields:
+    def _attach(self, principal: Principal, key: str, version: int, file: tuple[BinaryIO, str, str]) -> Fields:
         box = self.special(principal, "\\Drafts")
-        return self.save(principal, self.reopen(principal, (box, version), key), (file,))
+        fields, (body, kind, name) = self.reopen(principal, (box, version), key), file
+        with self.out.room.turn():
+            return self.save(principal, fields, (Attachment(body.read(), kind, name),))
 
     def reopen(self, principal: Principal, place: tuple[int, int], key: str = "") -> Fields:
         """A draft that was saved; under its own key where it has one of ours."""
@@ -298,6 +302,9 @@ def routes_of_compose(work: Writing) -> Routes:
 
     @routes.post("/compose", Access.USER, body=BODY_MOST)
     def act() -> Response:
+        if (request.content_length or 0) > _LARGE or request.form.getlist("keep"):
+            with work.out.room.turn():
+                return _act(work)
         return _act(work)
 
     @routes.get("/outgoing/<key>", Access.USER)
@@ -306,7 +313,8 @@ def routes_of_compose(work: Writing) -> Routes:
 
     @routes.post("/outgoing/<key>/undo", Access.USER)
     def undo(key: str) -> Response:
-        box, uid = work.undo(here().principal, writing.key_of(key))
+        with work.out.room.turn():
+            box, uid = work.undo(here().principal, writing.key_of(key))
         return moved(f"/compose/draft/{box}/{uid}")
 
     return routes

@@ -28,7 +28,7 @@ from typing import Any, Final
 from appliance.web.access import Access
 from appliance.web.native import Call, Native
 from appliance.web.parts import WebParts
-from appliance.web.streams import Streams, event
+from appliance.web.streams import HEADERS, Streams, event
 from data.errors import NotFound
 from data.ids import AccountId, MailboxId
 from data.store.changelog import Logged
@@ -173,6 +173,10 @@ class Events:
     async def _join(self, call: Call) -> None:
         """Somebody listens: from now on, and to what was missed since the number that is named."""
         account = call.account.id
+        if call.asked.method == "HEAD":
+            # nothing would ever be told on it, and it would hold a place
+            call.send(200, b"", HEADERS)
+            return
         stream = self._streams.join(call)
         if stream is None:
             return

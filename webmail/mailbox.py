@@ -6,13 +6,13 @@
 
 Promises: without scripts these are whole pages. A script of ours (HX-Request) gets the list and the reading pane; with
 `before` or `rows=1` the rows alone; with `only=<thread>.<thread>` these rows, if the list shows them; the conversation
-alone at its own path. Opening changes nothing: what marks as read is a POST (webmail.actions).
+alone at its own path, or with `Prefer: if-there` nothing (204) where it is not. Opening changes nothing: what marks as read is a POST (webmail.actions).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -23,6 +23,7 @@ from appliance.i18n import N_
 from appliance.web.access import Access, Routes
 from appliance.web.apps import Here, here, moved, page
 from appliance.web.pages import zone_of
+from data.errors import NotFound
 from data.ids import MailboxId, ThreadId
 from data.store.keys import Flag
 from data.store.listing import Conversation, Cursor, Letter, Page, Show
@@ -42,6 +43,7 @@ FILTERS: Final[Mapping[Show, str]] = {
     Show.FILES: N_("Attachments"),
     Show.TO_ME: N_("To me"),
 }
+IF_THERE: Final = "if-there"
 _ONLY_MOST: Final = 50
 """Rows that are asked for by their number at a time."""
 
@@ -78,10 +80,22 @@ def routes_of_mailbox(notes: Notes) -> Routes:
     @routes.get("/mail/<box>/t<int:thread>", Access.USER)
     def conversation(box: str, thread: int) -> Response:
         if here().asked.fragment:
-            return page("mail/conversation.html", **opened(_box(box, ThreadId(thread)), box, ThreadId(thread)))
+            return in_pane(lambda: opened(_box(box, ThreadId(thread)), box, ThreadId(thread)))
         return _shell(notes, box, ThreadId(thread))
 
     return routes
+
+
+def in_pane(read: Callable[[], dict[str, Any]]) -> Response:
+    """A conversation alone. A script that asks ahead of its reader (Prefer: if-there, in the form of RFC 7240 §2) gets
+    204 where it is not there any more: it was moved a moment before, and nobody asked to see it.
+    """
+    try:
+        return page("mail/conversation.html", **read())
+    except NotFound:
+        if request.headers.get("Prefer") != IF_THERE:
+            raise
+        return Response(status=204)
 
 
 def _box(slug: str, thread: ThreadId) -> Mailbox:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from appliance.i18n import N_
 from appliance.net.fetch import Fetcher
 from data.disk.db import Database, Tx
-from data.errors import Conflict, NotFound
+from data.errors import Conflict, NotFound, Unavailable
 from data.ids import ItemId, Millis
 from data.mime.address import Address
 from data.principal import Principal
@@ -34,6 +35,34 @@ REFUSALS: Final = {
 _OTHER: Final = N_("This server does not take the message. Check the recipients and the attachments.")
 
 
+class Room:
+    """Few messages with files are put together at a time, for each takes four times its size in memory."""
+
+    INSIDE: Final = 2
+    WAITING: Final = 4
+    SECONDS: Final = 20.0
+
+    def __init__(self) -> None:
+        self._inside = threading.BoundedSemaphore(self.INSIDE)
+        self._waiting = threading.BoundedSemaphore(self.WAITING)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One's turn; blocks. Raises Unavailable when others have waited too long, or too many wait."""
+        if not self._inside.acquire(blocking=False):
+            if not self._waiting.acquire(blocking=False):
+                raise Unavailable("too many messages with files are being put together")
+            try:
+                if not self._inside.acquire(timeout=self.SECONDS):
+                    raise Unavailable("no turn to put a message with files together")
+            finally:
+                self._waiting.release()
+        try:
+            yield
+        finally:
+            self._inside.release()
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """What a page needs to send; one for the process."""
@@ -44,6 +73,9 @@ class Outgoing:
     fetcher: Fetcher
     loop: asyncio.AbstractEventLoop
     undo_seconds: int = UNDO_SECONDS
+    room: Room = field(default_factory=Room)
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(Room.INSIDE))
+    """Uploads whose octets are in memory; the others wait on disk, and hold no thread."""
     _locks: tuple[threading.Lock, ...] = field(default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS)))
 
     def alone(self, key: str) -> threading.Lock:

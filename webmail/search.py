@@ -40,7 +40,7 @@ from data.store.query import Piece, Query, parse
 from webmail.actions import Notes, toast_of
 from webmail.folders import SEARCH, Folder, counts_of, find, folder_of
 from webmail.framing import framed
-from webmail.mailbox import opened
+from webmail.mailbox import in_pane, opened
 from webmail.rows import Row, outgoing, rows_of
 
 EVERYWHERE: Final = "all"
@@ -224,7 +224,7 @@ def routes_of_search(finder: Finder, notes: Notes) -> Routes:
     @routes.get(f"/mail/{SEARCH.slug}/t<int:thread>", Access.USER)
     def conversation(thread: int) -> Response:
         if here().asked.fragment:
-            return page("mail/conversation.html", **_opened(thread), **_return(Asked.read(here())))
+            return in_pane(lambda: {**_opened(thread), **_return(Asked.read(here()))})
         return _shell(finder, turns, notes, thread)
 
     return routes

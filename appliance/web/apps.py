@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter
 
 from appliance.i18n import N_
 from appliance.web.access import BODY_DEFAULT, Access, Face, WebApp, allows
@@ -38,6 +39,8 @@ PROOF: Final = "mailstead.proof"
 """What the site puts into the environment of a request."""
 FIELDS_MOST: Final = 1_000
 _PACK_FROM: Final = 800
+_URL_SAFE: Final = "/?#[]@!$&'()*+,;=:~%"
+"""What stays as it is in an address that was put together here, escapes among it."""
 _FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 # the public texts of data.errors, marked here for translation: data knows no language
@@ -102,12 +105,19 @@ def here() -> Here:
     return cast(Here, g.here)
 
 
+class Number(IntegerConverter):
+    """`<int:...>` of a path: ASCII digits that a database takes for a number; a path with any other is no path of ours."""
+
+    regex = r"[0-9]{1,18}"
+
+
 def make_app(face: Face, parts: WebParts) -> WebApp:
     """An application with the guard in place and no route yet."""
     app = WebApp(f"mailstead.{face.name}", face)
     app.config.update(
         MAX_CONTENT_LENGTH=BODY_DEFAULT, MAX_FORM_MEMORY_SIZE=BODY_DEFAULT, MAX_FORM_PARTS=FIELDS_MOST, TESTING=False
     )
+    app.url_map.converters["int"] = Number
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.before_request(lambda: _admit(app, parts))
@@ -207,6 +217,8 @@ def moved(path: str) -> Response:
     """Go on, by GET, at a path below the face."""
     current = here()
     target = path if path.startswith(current.visitor.face.prefix + "/") else current.visitor.face.path(path)
+    # what a path was asked for with may be anything; a header is ASCII on one line (RFC 9110 §5.5, RFC 3986 §2)
+    target = quote(target, safe=_URL_SAFE)
     if current.asked.fragment:
         return Response("", 200, {"HX-Location": target})
     return Response("", 303, {"Location": target})

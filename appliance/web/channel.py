@@ -24,6 +24,8 @@ BODY_GRACE: Final = 20.0
 BODY_RATE: Final = 500
 DRAIN_OCTETS: Final = 4 * 1024 * 1024
 DRAIN_SECONDS: Final = 3.0
+ABORT_SECONDS: Final = 6.0
+"""How long a refused connection lives at most, also one that never finishes its TLS handshake and so never hears why."""
 STALL_SECONDS: Final = 300.0
 
 # the library's classes carry few types; what is used of them is typed here
@@ -56,6 +58,10 @@ class Ground(Protocol):
 
     def left(self, channel: Channel) -> None:
         """It is gone."""
+        ...
+
+    def told(self, channel: Channel) -> bool:
+        """There is no room for it: may it stay until it has heard so?"""
         ...
 
     def most(self, method: bytes, path: bytes) -> int:
@@ -158,8 +164,13 @@ class Channel(_HttpChannel):  # type: ignore[misc]
         """Somebody came."""
         super().connectionMade()
         self._since = self._moved = self.ground.now()
-        if not self.ground.joined(self):
+        if self.ground.joined(self):
+            return
+        if self.ground.told(self):
             self.refuse(503)
+        else:
+            self.refused = True
+            self.abort()
 
     def connectionLost(self, reason: Any = None) -> None:
         """They are gone."""
@@ -242,6 +253,8 @@ class Channel(_HttpChannel):  # type: ignore[misc]
         self.setTimeout(None)
         self._networkProducer.resumeProducing()
         self.callLater(DRAIN_SECONDS, self.loseConnection)
+        # closing waits for a handshake that may never come, and for octets that nobody may ever read
+        self.callLater(ABORT_SECONDS, self.abort)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """One line of a head beyond 16 KiB."""

@@ -264,7 +264,7 @@ def security_routes(face: Face) -> Routes:
     def end() -> Response:
         current = here()
         chosen = request.form.get("session", "")
-        if chosen.isdigit():
+        if chosen.isascii() and chosen.isdigit():
             current.parts.db.write(
                 lambda tx: current.parts.sessions.end_one_in(tx, current.account.id, int(chosen[:18]))
             )
@@ -350,7 +350,7 @@ def _audit_in(tx: Tx, current: Here, action: str) -> None:
 def _enrol_page(form: Form, status: int = 200) -> Response:
     current = here()
     factors, account = current.parts.factors, current.account
-    secret = factors.begin(account)
+    secret = factors.begin(account, current.session.id)
     grouped = " ".join(secret[i : i + 4] for i in range(0, len(secret), 4))
     link = factors.link(secret, account.address, current.parts.config.hostname)
     return page("web/enrol.html", status, form=form, secret=grouped, link=link)
@@ -361,7 +361,7 @@ def _confirm(form: Form) -> Response:
     code, parts = form.text("code", most=20, required=True), current.parts
 
     def op(tx: Tx) -> tuple[str, ...] | None:
-        codes = parts.factors.confirm_in(tx, current.account, code)
+        codes = parts.factors.confirm_in(tx, current.account, code, current.session.id)
         if codes is not None:
             _end_others_in(tx, current)
             # mail programs that signed in with the password alone: from now on they need one of their own

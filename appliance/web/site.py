@@ -32,6 +32,8 @@ from appliance.web.parts import WebParts
 from appliance.web.statics import IMMUTABLE, PREFIX
 from data.errors import NotFound, OverQuota, Refused, StoreError, TooBig, Unavailable
 
+TOLD_MOST: Final = 8
+"""Connections of one network beyond its limit that are told so, at a time; the others are just closed."""
 _STEP_MOST: Final = 16 * 1024
 """Octets of a form that is looked at on the loop."""
 _STATUS: Final[tuple[tuple[type[StoreError], int], ...]] = (
@@ -63,6 +65,7 @@ class Site(Factory):
         self._loop = asyncio.get_running_loop()
         limits = parts.config.limits
         self._peers, self._most = Gauge(limits.connections_per_ip), limits.connections
+        self._told, self._hearing = Gauge(TOLD_MOST), set[Channel]()
         self._bodies = {
             face.prefix + path: most
             for face in FACES
@@ -102,8 +105,18 @@ class Site(Factory):
         self.parts.metrics.connected("web")
         return True
 
+    def told(self, channel: Channel) -> bool:
+        """There is no room for it: may it stay until it has heard so?"""
+        if not self._told.enter(network_of(normal_peer(channel.getPeer().host))):
+            return False
+        self._hearing.add(channel)
+        return True
+
     def left(self, channel: Channel) -> None:
         """It is gone."""
+        if channel in self._hearing:
+            self._hearing.discard(channel)
+            self._told.leave(network_of(normal_peer(channel.getPeer().host)))
         if channel not in self.channels:
             return
         self.channels.discard(channel)

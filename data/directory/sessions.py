@@ -34,6 +34,7 @@ SECOND = 10 * MINUTE
 TOUCH = 5 * MINUTE
 """How old `seen_at` may be before it is written again."""
 _TEXT_MOST = 200
+_ID_BITS = 48
 
 
 class Stage(StrEnum):
@@ -63,6 +64,7 @@ _COLUMNS = (_s.id, _s.account_id, _s.face, _s.stage, _s.created_at, _s.seen_at, 
 _FIND = select(*_COLUMNS).where(_s.digest == _b("digest"), _s.face == _b("face"))
 _OF = select(*_COLUMNS).where(_s.account_id == _b("account")).order_by(_s.seen_at.desc())
 _NEW = insert(t.web_session).values(
+    id=_b("id"),
     organisation_id=_b("organisation"),
     account_id=_b("account"),
     digest=_b("digest"),
@@ -110,6 +112,8 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         verifier = verifier or self._verifier(account.id)
         row = {
+            # drawn, not counted: the number of a session that has ended never becomes another's
+            "id": secrets.randbits(_ID_BITS),
             "organisation": account.organisation,
             "account": account.id,
             "digest": self.digest(token),

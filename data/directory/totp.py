@@ -23,6 +23,7 @@ from data.directory.facts import Account
 from data.disk import tables as t
 from data.disk.db import Database, Reader, Tx
 from data.disk.seal import Keys
+from data.errors import Conflict
 from data.ids import AccountId, OrganisationId
 
 STEP = 30
@@ -106,18 +107,25 @@ class SecondFactors:
 
     # --- setting up ---------------------------------------------------------------------------------------------------
 
-    def begin(self, account: Account) -> str:
-        """The secret (base32) of a factor that is being set up: the same until it is confirmed or thrown away."""
-        return self._db.write(lambda tx: self._begin_in(tx, account))
+    def begin(self, account: Account, session: int = 0) -> str:
+        """The secret (base32) of a factor that is being set up: for one session the same until it is confirmed.
 
-    def _begin_in(self, tx: Tx, account: Account) -> str:
+        Another session gets another one in its place, so that nobody confirms a secret that somebody else has seen.
+        Raises Conflict when a factor is in force.
+        """
+        return self._db.write(lambda tx: self._begin_in(tx, account, session))
+
+    def _begin_in(self, tx: Tx, account: Account, session: int) -> str:
         row = tx.first(_GET, {"account": account.id})
-        if row is not None and row[1] is None:
-            return self._secret(account.id, row[0])
+        if row is not None and row[1] is not None:
+            raise Conflict("a confirmed factor is removed before another is set up")
         if row is not None:
-            raise ValueError("a confirmed factor is removed before another is set up")
+            secret, whose = self._opened(account.id, row[0])
+            if whose == session:
+                return secret
+            tx.run(_DROP, {"p_account": account.id})
         secret = pyotp.random_base32()
-        sealed = self._keys.wrap(secret.encode(), _context(account.id))
+        sealed = self._keys.wrap(f"{secret} {session}".encode(), _context(account.id))
         new = {"account": account.id, "organisation": account.organisation, "sealed": sealed, "now": tx.now}
         tx.run(_NEW, new)
         return secret
@@ -126,12 +134,16 @@ class SecondFactors:
         """The otpauth URI that authenticator programs read from a QR code."""
         return pyotp.TOTP(secret, interval=STEP).provisioning_uri(name=address, issuer_name=issuer)
 
-    def confirm_in(self, tx: Tx, account: Account, code: str) -> tuple[str, ...] | None:
-        """Put the factor into force by its first code; returns the recovery codes, or None when the code is wrong."""
+    def confirm_in(self, tx: Tx, account: Account, code: str, session: int = 0) -> tuple[str, ...] | None:
+        """Put the factor into force by its first code; returns the recovery codes, or None when the code is wrong.
+
+        Only in the session that was shown the secret last.
+        """
         row = tx.first(_GET, {"account": account.id})
         if row is None or row[1] is not None:
             return None
-        step = self._step(self._secret(account.id, row[0]), code)
+        secret, whose = self._opened(account.id, row[0])
+        step = self._step(secret, code) if whose == session else None
         if step is None:
             return None
         self._changed(tx)
@@ -198,7 +210,12 @@ class SecondFactors:
         return found
 
     def _secret(self, account: AccountId, sealed: bytes) -> str:
-        return self._keys.unwrap(bytes(sealed), _context(account)).decode()
+        return self._opened(account, sealed)[0]
+
+    def _opened(self, account: AccountId, sealed: bytes) -> tuple[str, int]:
+        """The secret, and the session it was made for."""
+        secret, _, session = self._keys.unwrap(bytes(sealed), _context(account)).decode().partition(" ")
+        return secret, int(session or 0)
 
     def _digest(self, account: AccountId, code: str) -> bytes:
         return self._keys.digest(b"recovery code 1\0%d\0" % account + _plain(code).encode())

@@ -56,7 +56,7 @@ class Cursor:
         plain = date.removeprefix("-")
         if not dot or not (plain.isascii() and plain.isdigit() and uid.isascii() and uid.isdigit()):
             return None
-        return cls(min(int(date), 2**62), min(int(uid), 2**32))
+        return cls(max(-(2**62), min(int(date), 2**62)), min(int(uid), 2**32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,19 @@ def test_a_conversation_moves_as_a_whole(running: House, ann: Browser, do: str, 
     assert ann.get(f"/webmail/mail/{box}/t{thread}").text.count("<iframe ") == 2
 
 
+def test_who_asks_ahead_for_a_conversation_that_left_is_told_nothing(running: House, ann: Browser) -> None:
+    put(running, letter("Left already"))
+    where = open_of(ann.get("/webmail/mail/inbox").text, "Left already")
+    thread = where.rpartition("/t")[2]
+    assert "msg__frame" in ann.get(where, HX_Request="true", Prefer="if-there").text
+    ann.post("/webmail/mail/inbox/act", {"do": f"archive:{thread}"})
+    for place in (where, f"/webmail/mail/nowhere/t{thread}", "/webmail/mail/search/t999999"):
+        answer = ann.get(place, HX_Request="true", Prefer="if-there")
+        assert (answer.status, answer.body) == (204, b""), place
+    assert ann.get(where, HX_Request="true").status == 404, "who wants to see it is told"
+    assert ann.get(where, Prefer="if-there").status == 404, "and a page is a page"
+
+
 def test_stars_and_filters(running: House, ann: Browser) -> None:
     put(running, letter("A star"))
     thread = open_of(ann.get("/webmail/mail/inbox").text, "A star").rpartition("/t")[2]

@@ -1,4 +1,7 @@
-"""One Chromium for the tests of the list and the keys; the other modules bring their own."""
+"""One Chromium for the tests of the list and the keys; the other modules bring their own.
+
+What a page shows in the end is waited for half a minute: these tests say what happens, not how fast.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,14 @@ import pytest
 from tests.house import PASSWORD, House
 
 Opened = Callable[..., Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> None:
+    """`expect` gives up after five seconds otherwise, which a busy machine may take."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +54,7 @@ def enter(browser_of_list: Any, running: House) -> Iterator[Opened]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.goto("/webmail/login")
         page.fill("#f-identity", user)
         page.fill("#f-password", PASSWORD)

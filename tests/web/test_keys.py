@@ -46,8 +46,7 @@ def page(signed_in: Any) -> Iterator[Any]:
     signed_in.goto("/webmail/mail/inbox")
     signed_in.locator("#list .msg-row").first.wait_for()
     yield signed_in
-    # what is fetched ahead may have been moved a moment before: then it is not found, and nobody sees it
-    assert [line for line in told if "404" not in line] == []
+    assert told == []
 
 
 def press(page: Any, *keys: str) -> None:
@@ -171,6 +170,51 @@ def test_what_is_open_goes_and_the_next_one_opens(running: House, page: Any) -> 
     assert held(running, ANN, "Archive") == {}
 
 
+def back_to_inbox(running: House) -> None:
+    client = running.imap(ANN)
+    client.select("Archive")
+    client.uid("MOVE", "1:*", "INBOX")
+    client.logout()
+
+
+def test_quick_hands_archive_one_after_the_other(running: House, page: Any) -> None:
+    from playwright.sync_api import expect
+
+    press(page, "j", "j", "Enter")
+    shows(page, OPEN, newest())
+    press(page, "e", "e", "e")
+    shows(page, OPEN, newest(4))
+    shows(page, ".toast span", "1 conversation archived")
+    expect(page.locator("#list .msg-row")).to_have_count(COUNT - 2)
+    ready(page)
+    assert held(running, ANN, "Archive").keys() == {newest(1), newest(2), newest(3)}
+    back_to_inbox(running)
+    expect(page.locator("#list .msg-row")).to_have_count(COUNT + 1)
+
+
+def test_what_is_open_may_be_archived_elsewhere(running: House, page: Any) -> None:
+    from playwright.sync_api import expect
+
+    press(page, "j", "j", "Enter")
+    shows(page, OPEN, newest())
+    expect(page.locator("#live")).to_have_attribute("data-listening", "yes")
+    client = running.imap(ANN)
+    client.select("INBOX")
+    _, found = client.uid("SEARCH", "SUBJECT", f'"{newest()}"')
+    with page.expect_response(re.compile(r"/mail/inbox/t\d+$")) as asked:
+        client.uid("MOVE", found[0].decode(), "Archive")
+    assert asked.value.status == 204
+    client.create("Elsewhere")
+    expect(page.locator(".sidebar .nav__link", has_text="Elsewhere")).to_be_visible()
+    client.delete("Elsewhere")
+    expect(page.locator(".sidebar .nav__link", has_text="Elsewhere")).to_have_count(0)
+    client.logout()
+    shows(page, OPEN, newest())
+    count(page, "#list .msg-row", COUNT)
+    back_to_inbox(running)
+    count(page, "#list .msg-row", COUNT + 1)
+
+
 def test_several_at_once(running: House, page: Any) -> None:
     before = held(running, ANN)
     press(page, "j", "j", "x", "Shift+J", "Shift+J")
@@ -200,7 +244,7 @@ def test_stars_and_read_marks(running: House, page: Any) -> None:
     press(page, "Shift+U")
     shows(page, ".toast span", "1 conversation marked as unread")
     count(page, ".msg-row--unread", 1)
-    shows(page, ".nav__link[data-slug=inbox] .nav__count", "1")
+    shows(page, ".sidebar .nav__link[data-slug=inbox] .nav__count", "1")
     assert held(running, ANN)[newest()] == ()
     press(page, "Shift+I")
     count(page, ".msg-row--unread", 0)

@@ -166,7 +166,7 @@ def test_what_changed_elsewhere_is_shown(page: Any, running: House) -> None:
     )
     count(page, "#list .msg-row", 7)
     assert subjects(page)[0] == "Fresh"
-    shows(page, ".nav__link[data-slug=inbox] .nav__count", "6")
+    shows(page, ".sidebar .nav__link[data-slug=inbox] .nav__count", "6")
     shows(page, ".list-head__count", "7 messages, 6 unread")
     assert row.locator(".msg-row__star").get_attribute("aria-pressed") == "true"
     assert page.evaluate("document.activeElement.textContent").endswith("Subject 002"), "the focus stays"

@@ -3,7 +3,7 @@ import { forget } from "./prefetch.js";
 import { post, root } from "./ask.js";
 import { readable, thread } from "./thread.js";
 import { adopt, failed, show, undoLast } from "./toast.js";
-import { beside, chooseAll, chosen, counts, focusedRow, focusRow, insertTop, isStarred, listing, mark, remove, rowOf, threadOf } from "./list.js";
+import { beside, chooseAll, chosen, counts, focusedRow, focusRow, insertTop, isStarred, listing, mark, remove, rowOf, selectedRow, threadOf } from "./list.js";
 import { close, load, moveOn, refill } from "./pane.js";
 
 const MOVES = new Set(["archive", "trash", "junk", "inbox", "move"]);
@@ -19,7 +19,14 @@ export function targets() {
   if (chosen().length) return chosen();
   const row = focusedRow();
   if (row) return [threadOf(row)];
-  return thread() ? [thread().dataset.id] : [];
+  return opening() ? [opening()] : [];
+}
+
+// What is open; while that has left already, what is on its way into its place.
+export function opening() {
+  const open = thread();
+  if (!open || open.dataset.left === undefined) return open && open.dataset.id;
+  return selectedRow() && threadOf(selectedRow());
 }
 
 function leaves(verb) {
@@ -31,7 +38,7 @@ export function act(verb, some = targets(), { to = "", on = 1 } = {}) {
   const threads = some.slice(0, MOST);
   const box = listing() && listing().dataset.box;
   if (!box || !threads.length || SAME[verb] === box) return;
-  const open = thread() && threads.includes(thread().dataset.id) ? thread() : null;
+  const open = threads.includes(opening()) ? thread() : null;
   const back = leaves(verb) ? takeAway(threads, open, on) : mark(verb, threads);
   if (open && !leaves(verb)) shown(verb, open);
   if (chosen().length) chooseAll(false);
@@ -44,12 +51,14 @@ export function act(verb, some = targets(), { to = "", on = 1 } = {}) {
 
 // Rows go; where one of them is open or has the focus, the next one has it then.
 function takeAway(threads, open, on) {
-  const from = open ? rowOf(threads.find((one) => one === open.dataset.id)) : focusedRow();
+  const from = open ? rowOf(opening()) : focusedRow();
   const next = from && nearest(from, threads, on);
   const focus = focusedRow() && threads.includes(threadOf(focusedRow()));
   const back = remove(threads);
-  if (open) moveOn(next);
-  else if (focus && next) focusRow(next);
+  if (open) {
+    open.dataset.left = "";
+    moveOn(next);
+  } else if (focus && next) focusRow(next);
   if (!document.querySelector("#list .msg-row")) pending = pending.then(() => setTimeout(refill));
   return back;
 }
@@ -78,6 +87,7 @@ async function send(path, fields, back, threads, box) {
     told = await (await post(path, fields)).json();
   } catch (error) {
     if (back() === false) insertTop();
+    if (thread()) delete thread().dataset.left;
     failed(error);
     return;
   }
@@ -102,6 +112,7 @@ async function undo(done, back, threads, box) {
   counts(told.counts);
   const open = thread();
   if (open && threads.includes(open.dataset.id) && rowOf(open.dataset.id)) {
+    delete open.dataset.left;
     const row = rowOf(open.dataset.id);
     readable(open, !row.classList.contains("msg-row--unread"));
     shown(isStarred(row) ? "star" : "unstar", open);

@@ -21,6 +21,12 @@ export async function part(path, signal) {
   return answer.text();
 }
 
+// A conversation that may have gone elsewhere meanwhile: null then, and nobody is told.
+export async function ahead(path) {
+  const answer = await answered(await fetch(path, { headers: { "HX-Request": "true", Prefer: "if-there" } }));
+  return answer.status === 204 ? null : answer.text();
+}
+
 export async function post(path, fields) {
   const body = new URLSearchParams([["csrf", token()], ...fields]);
   return answered(await fetch(path, { method: "POST", headers: { "HX-Request": "true" }, body, keepalive: true }));

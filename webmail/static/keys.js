@@ -1,6 +1,6 @@
 // The keyboard: single keys, and two one after the other. They rest while somebody types or a dialog is open, and all of them
 // but F6 and Escape can be turned off (webmail.framing holds the table that people read).
-import { act, junk, star, undoNow } from "./acts.js";
+import { act, junk, opening, star, undoNow } from "./acts.js";
 import { help, isOpen, moving } from "./dialog.js";
 import { message, thread, unfold } from "./thread.js";
 import { close, load, openRow } from "./pane.js";
@@ -87,7 +87,7 @@ function press(key) {
 }
 
 function archiveAnd(by) {
-  if (thread()) act("archive", [thread().dataset.id], { on: by });
+  if (opening()) act("archive", [opening()], { on: by });
 }
 
 function go(slug) {

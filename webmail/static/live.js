@@ -2,8 +2,8 @@
 //
 // The tab that holds the lock listens and tells the others; when it goes, the next one does. `last` is the number up to
 // which this page knows its account, so that nothing is missed between a page and its stream, or while a stream is broken.
-import { parsed, part, root } from "./ask.js";
-import { chosen, counts, insertTop, list, listing, refreshRow, rowOf, rows } from "./list.js";
+import { ahead, parsed, root } from "./ask.js";
+import { chosen, counts, insertTop, list, listing, query, refreshRow, rowOf, rows } from "./list.js";
 import { load, refill } from "./pane.js";
 import { frames, thread } from "./thread.js";
 import { begin as remind } from "./sent.js";
@@ -227,8 +227,9 @@ function conversation(boxes) {
 }
 
 async function look(open) {
-  const answer = parsed(await part(root() + "/mail/" + open.dataset.box + "/t" + open.dataset.id));
-  if (open !== thread()) return;
+  const html = await ahead(root() + "/mail/" + open.dataset.box + "/t" + open.dataset.id);
+  if (html === null || open !== thread()) return;
+  const answer = parsed(html);
   const have = new Set(named(document).map((one) => one.dataset.message));
   const fresh = named(answer).filter((one) => !have.has(one.dataset.message));
   if (!fresh.length) return;
@@ -257,14 +258,18 @@ async function look(open) {
 // --- the sidebar ---------------------------------------------------------------------------------------------------------
 
 async function sidebar() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  // of the list alone: the open conversation may have gone elsewhere
+  const answer = await fetch(listing() ? query() : location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.querySelectorAll(".sidebar > .nav, .sidebar > .nav--labels");
-  const old = document.querySelectorAll(".sidebar > .nav, .sidebar > .nav--labels");
-  if (!fresh.length || !old.length) return;
-  old[0].before(...fresh);
-  old.forEach((one) => one.remove());
+  for (const home of [".sidebar", ".drawer__list"]) {
+    const places = ["ul.nav", ".nav--labels"].map((one) => home + " > " + one).join(", ");
+    const fresh = page.querySelectorAll(places);
+    const old = document.querySelectorAll(places);
+    if (!fresh.length || !old.length) continue;
+    old[0].before(...fresh);
+    old.forEach((one) => one.remove());
+  }
 }
 
 // A list that was fetched before something happened, and shown after it.

@@ -20,6 +20,7 @@ function fresh() {
 // --- conversations -------------------------------------------------------------------------------------------------------
 
 // `way`: push (a step forward), stay (the address is right already). `focus`: go into the conversation.
+// Tells whether it came to be shown: what was asked for later goes first.
 export async function open(path, { way = "push", focus = narrow(), ahead = 1 } = {}) {
   const own = fresh();
   const number = (PLACE.exec(new URL(path, location.href).pathname) || [])[2];
@@ -27,11 +28,13 @@ export async function open(path, { way = "push", focus = narrow(), ahead = 1 } =
   let html;
   try {
     html = await take(path);
+    // the server says itself what is wrong
+    if (html === null && !own.signal.aborted) html = await part(path);
   } catch (error) {
     if (!own.signal.aborted) failed(error);
-    return;
+    return false;
   }
-  if (own.signal.aborted) return;
+  if (own.signal.aborted) return false;
   const pane = document.getElementById("read");
   const over = !thread();
   pane.replaceChildren(parsed(html));
@@ -45,6 +48,7 @@ export async function open(path, { way = "push", focus = narrow(), ahead = 1 } =
   const row = rowOf(number);
   const next = row && beside(ahead, row);
   if (next) want(pathOf(next));
+  return true;
 }
 
 export function openRow(row, options) {
@@ -75,7 +79,7 @@ export function close() {
 
 // What is open went away: the next one, or the list.
 export function moveOn(next) {
-  if (next && !narrow()) open(pathOf(next)).then(() => focusRow(next));
+  if (next && !narrow()) open(pathOf(next)).then((shown) => shown && focusRow(next));
   else {
     close();
     if (next) focusRow(next);
@@ -124,7 +128,6 @@ function arrived(main, focus) {
     if (link.dataset.slug === listing().dataset.box) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   });
-  document.querySelectorAll("details.drawer[open]").forEach((one) => { one.open = false; });
   bind();
   counts(JSON.parse(listing().dataset.counts));
   if (thread()) select(thread().dataset.id);
@@ -175,6 +178,23 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     close();
   }
+});
+
+// A phone's menu goes where somebody went on, or pressed elsewhere.
+function fold(except) {
+  document.querySelectorAll("details.drawer[open], details.account-menu[open], details.jump[open]").forEach((one) => {
+    if (!one.contains(except)) one.open = false;
+  });
+}
+
+document.addEventListener("click", (event) => fold(event.target));
+document.addEventListener("mail:shown", () => fold(null));
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && event.target.closest && event.target.closest("details.drawer[open], details.account-menu[open], details.jump[open]");
+  if (!open) return;
+  event.preventDefault();
+  open.open = false;
+  open.querySelector("summary").focus();
 });
 
 // A phone shows one pane; htmx, where it brought back a whole page, does not touch <body>.

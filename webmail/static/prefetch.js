@@ -1,6 +1,6 @@
 // Conversations that will probably be opened next, fetched before: under the pointer or the focus for a moment, or next in
-// the list. They are kept in this page's memory alone, for a little while.
-import { part } from "./ask.js";
+// the list. They are kept in this page's memory alone, for a little while. Null stands for one that is not there any more.
+import { ahead } from "./ask.js";
 
 const MOST = 20;
 const FRESH = 60000;
@@ -12,7 +12,7 @@ let timer = 0;
 export function want(path) {
   const found = kept.get(path);
   if (found && performance.now() - found.at < FRESH) return found.html;
-  const html = part(path);
+  const html = ahead(path);
   html.catch(() => kept.delete(path));
   kept.delete(path);
   kept.set(path, { html, at: performance.now() });

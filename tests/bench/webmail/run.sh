@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Measure this tree's webmail in Chromium, and Debian's Roundcube over Dovecot beside it in the same run; print the table.
 #
-#   tests/bench/webmail/run.sh [REPEAT] [PARTS]
+#   tests/bench/webmail/run.sh [ROUNDS] [PARTS]
 #
-# REPEAT: how often each action is done (7). PARTS: of timing,axe,keyboard,mobile (timing). The mailbox is that of
-# gen_mailbox.py, ${COUNT:-10000} messages. Results go to ${BENCH_OUT:-build/bench-webmail}: one JSON, one Markdown and
-# pictures for each webmail, and table.md. The browser is driven by the Playwright that the tests use. Without root or the
+# ROUNDS: how often one is measured after the other (3), each time every action ${REPEAT:-5} times. PARTS: of
+# timing,axe,keyboard,mobile (timing). The mailbox is that of gen_mailbox.py, ${COUNT:-10000} messages. Results go to
+# ${BENCH_OUT:-build/bench-webmail}: for each round one JSON, one Markdown and pictures of each webmail, and table.md. The browser is driven by the Playwright that the tests use. Without root or the
 # packages roundcube-core, roundcube-sqlite3, php-fpm, nginx and dovecot-imapd only this tree is measured (PEER=no too).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . tests/instruments/state.sh
 
-repeat=${1:-7}
+rounds=${1:-3}
 parts=${2:-timing}
 out=$(realpath -m "${BENCH_OUT:-build/bench-webmail}")
 here=tests/bench/webmail
@@ -63,29 +63,49 @@ prepare_ours() {
     cat "$work/index" >&2
 }
 
+# Dovecot's index and cache are made at the first look; ours are there after the import.
+warm_peer() {
+    "$PY" - "$1" "$user" "$PASSWORD" <<'PY'
+import imaplib
+import sys
+
+with imaplib.IMAP4("127.0.0.1", int(sys.argv[1])) as client:
+    client.login(sys.argv[2], sys.argv[3])
+    for name in ("INBOX", "Sent", "Archive", "Junk", "Trash"):
+        client.select(name, readonly=True)
+        client.uid("FETCH", "1:*", "(FLAGS ENVELOPE BODYSTRUCTURE RFC822.SIZE)")
+PY
+}
+
 prepare_peer() {
     mkdir -p "$work/peer/mail/$user"
     cp -a "$work/maildir" "$work/peer/mail/$user/Maildir"
     printf '%s\n' Sent Archive Junk Trash Drafts >"$work/peer/mail/$user/Maildir/subscriptions"
     chown -R 5000:5000 "$work/peer/mail"
     "$peers/dovecot-postfix.sh" start "$work/peer"
+    warm_peer $((PEER_BASE_PORT + 143))
     "$peers/roundcube.sh" start "$work/roundcube" $((PEER_BASE_PORT + 143)) "$roundcube_port"
 }
 
 measure() {
-    local config=$1 address=$2
-    (cd "$work/browser" && "$node" "$OLDPWD/$here/bench.mjs" --config "$OLDPWD/$here/$config" --out "$out" \
-        --base "$address" --user "$user@$DOMAIN" --pass "$PASSWORD" --repeat "$repeat" --only "$parts")
+    local config=$1 address=$2 round=$3 top=$PWD
+    (cd "$work/browser" && "$node" "$top/$here/bench.mjs" --config "$top/$here/$config" --out "$out/round$round" \
+        --base "$address" --user "$user@$DOMAIN" --pass "$PASSWORD" --state "$work/ours" --repeat "${REPEAT:-5}" --only "$parts")
 }
 
 "$PY" -B "$here/gen_mailbox.py" --out "$work/maildir" --count "${COUNT:-10000}" --user "$user@$DOMAIN"
 prepare_browser
 prepare_ours
-measure ours.json "http://localhost:$((base + 80))/webmail/"
+peer=no
 if peer_can_run; then
     prepare_peer
-    measure roundcube.json "http://127.0.0.1:$roundcube_port/"
+    peer=yes
 else
     echo "bench: measuring this webmail alone" >&2
 fi
+rm -rf "$out"/round*
+for round in $(seq "$rounds"); do
+    measure ours.json "http://localhost:$((base + 80))/webmail/" "$round"
+    [ $peer = no ] || measure roundcube.json "http://127.0.0.1:$roundcube_port/" "$round"
+done
 "$PY" -B "$here/table.py" "$out" | tee "$out/table.md"

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """The table of a webmail bench: what was measured, beside the goal and the peer.
 
-usage: table.py DIR      reads DIR/mailstead.json and, when it is there, DIR/roundcube.json
+usage: table.py DIR      reads DIR/round*/mailstead.json and, where they are, DIR/round*/roundcube.json
+
+Each figure is the median of the rounds' medians; in brackets the least and the most of all rounds.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +52,7 @@ _SCALE = {"KiB": (KIB, 1), "MB": (1e6, 1), "ms": (1, 0), "": (1, 0)}
 
 def main(folder: Path) -> int:
     """Print it; 1 when a goal was missed."""
-    ours, peer = _read(folder / "mailstead.json"), _read(folder / "roundcube.json")
+    ours, peer = _read(folder, "mailstead"), _read(folder, "roundcube")
     missed = 0
     print("| | roundcube+dovecot | mailstead | ratio | goal | |\n|---|---|---|---|---|---|")
     for row in ROWS:
@@ -64,14 +67,18 @@ def main(folder: Path) -> int:
     return 1 if missed else 0
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+def _read(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob(f"round*/{name}.json"))]
 
 
-def _value(result: dict[str, Any], row: Row) -> float | None:
-    step = result.get("timing", {}).get(row.step, {})
-    value = step.get(row.field)
-    return None if value is None else float(value)
+def _values(rounds: list[dict[str, Any]], row: Row, field: str) -> list[float]:
+    steps = (one.get("timing", {}).get(row.step, {}) for one in rounds)
+    return [float(step[field]) for step in steps if step.get(field) is not None]
+
+
+def _value(rounds: list[dict[str, Any]], row: Row) -> float | None:
+    values = _values(rounds, row, row.field)
+    return statistics.median(values) if values else None
 
 
 def _said(value: float, row: Row) -> str:
@@ -79,18 +86,18 @@ def _said(value: float, row: Row) -> str:
     return f"{value / scale:.{digits}f}{' ' + row.unit if row.unit else ''}"
 
 
-def _cell(result: dict[str, Any], row: Row, value: float | None) -> str:
-    step = result.get("timing", {}).get(row.step, {})
+def _cell(rounds: list[dict[str, Any]], row: Row, value: float | None) -> str:
     if value is None:
-        return "failed" if "error" in step else "-"
-    if row.field == "ms" and "min" in step:
-        return f"{_said(value, row)} ({step['min']}..{step['max']})"
+        return "-"
+    least, most = _values(rounds, row, "min"), _values(rounds, row, "max")
+    if row.field == "ms" and least and most:
+        return f"{_said(value, row)} ({min(least):.0f}..{max(most):.0f})"
     return _said(value, row)
 
 
-def _memory(ours: dict[str, Any], peer: dict[str, Any]) -> None:
-    for name, result in (("mailstead", ours), ("roundcube+dovecot", peer)):
-        used = result.get("mem_after", {})
+def _memory(ours: list[dict[str, Any]], peer: list[dict[str, Any]]) -> None:
+    for name, rounds in (("mailstead", ours), ("roundcube+dovecot", peer)):
+        used = rounds[-1].get("mem_after", {}) if rounds else {}
         said = ", ".join(f"{part} {one['pss_mb']} MB in {one['n']}" for part, one in used.items() if one["n"])
         if said:
             print(f"\nMemory (PSS, processes) of {name} after the run: {said}.", end="")

@@ -112,3 +112,15 @@ def test_one_ends_the_others_or_itself(db: Database, sessions: Sessions, ann: Ac
     assert sessions.find("mail", foreign)
     db.write(lambda tx: sessions.end_in(tx, me.id))
     assert sessions.find("mail", mine) is None
+
+
+def test_N1_the_number_of_a_session_that_ended_is_never_given_again(db, sessions: Sessions, ann: Account) -> None:
+    """What knows a session by its number (undo notes, a page of sessions, a half sign-in) must not mean a later one."""
+    seen = set()
+    for _ in range(20):
+        found = sessions.find("mail", issue(db, sessions, ann))
+        assert found is not None and 0 < found.id < 10**15
+        seen.add(found.id)
+        ended = found.id
+        db.write(lambda tx, ended=ended: sessions.end_in(tx, ended))
+    assert len(seen) == 20

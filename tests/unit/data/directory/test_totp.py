@@ -15,6 +15,7 @@ from data.directory.totp import Outcome, SecondFactors
 from data.disk import tables as t
 from data.disk.db import Database
 from data.disk.seal import Keys
+from data.errors import Conflict
 
 
 @pytest.fixture
@@ -58,9 +59,21 @@ def test_it_is_in_force_when_the_first_code_was_right(db, factors: SecondFactors
     assert not factors.enrolled(ann.id)
     assert db.write(lambda tx: factors.confirm_in(tx, ann, code(secret, clock))) is not None
     assert factors.enrolled(ann.id)
-    with pytest.raises(ValueError, match="removed"):
+    with pytest.raises(Conflict, match="removed"):
         factors.begin(ann)
     assert secret in factors.link(secret, ann.address, "mail.example.test")
+
+
+def test_N6_a_secret_that_another_session_was_shown_is_never_put_into_force(db, factors, ann: Account, clock) -> None:
+    seen = factors.begin(ann, 7)
+    assert factors.begin(ann, 7) == seen
+    fresh = factors.begin(ann, 8)
+    assert fresh != seen
+    assert db.write(lambda tx: factors.confirm_in(tx, ann, code(seen, clock), 7)) is None
+    assert db.write(lambda tx: factors.confirm_in(tx, ann, code(fresh, clock), 7)) is None
+    assert db.write(lambda tx: factors.confirm_in(tx, ann, code(seen, clock), 8)) is None
+    assert db.write(lambda tx: factors.confirm_in(tx, ann, code(fresh, clock), 8)) is not None
+    assert check(db, factors, ann, code(fresh, clock, 1)) is Outcome.OK
 
 
 def test_N6_a_code_is_accepted_once_and_no_earlier_one_after_it(db, factors, ann: Account, clock: FakeClock) -> None:
