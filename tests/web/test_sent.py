@@ -132,6 +132,21 @@ def test_what_became_of_it(chromium: Any, running: House, look: tuple[int, str, 
     screen.context.close()
 
 
+def test_sixty_recipients_leave_room_for_the_message(chromium: Any, running: House) -> None:
+    screen = shown(chromium, running)
+    page = screen.page
+    send(screen, "To sixty", ", ".join(f"p{n}@example.org" for n in range(60)))
+    screen.go("/webmail/mail/sent")
+    page.click(".msg-row__link:has-text('To sixty')")
+    page.locator(".fates--many").wait_for()
+    assert page.locator(".fates__one").count() == 60
+    assert page.locator(".fates--many").bounding_box()["height"] <= 264
+    page.focus(".fates--many")
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('.fates--many').scrollTop > 500")
+    screen.context.close()
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=[f"{w}-{t}-{lang}" for w, t, lang in LOOKS])
 def test_whose_pictures_are_shown(chromium: Any, running: House, look: tuple[int, str, str]) -> None:
     screen = shown(chromium, running, *look)

@@ -18,17 +18,6 @@ function ready(root) {
 
 document.addEventListener("htmx:load", (event) => ready(event.target));
 ready(document);
-// a menu closes when one goes on elsewhere, and by Escape
-document.addEventListener("click", (event) => {
-  for (const one of document.querySelectorAll("details.drawer[open], details.account-menu[open], details.jump[open]")) if (!one.contains(event.target)) one.open = false;
-});
-document.addEventListener("keydown", (event) => {
-  const one = event.key === "Escape" && event.target.closest?.("details.drawer[open], details.account-menu[open], details.jump[open]");
-  if (!one) return;
-  event.stopImmediatePropagation();
-  one.open = false;
-  one.querySelector("summary").focus();
-});
 hear();
 offer();
 seek();

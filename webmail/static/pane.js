@@ -128,7 +128,6 @@ function arrived(main, focus) {
     if (link.dataset.slug === listing().dataset.box) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   });
-  document.querySelectorAll("details.drawer[open]").forEach((one) => { one.open = false; });
   bind();
   counts(JSON.parse(listing().dataset.counts));
   if (thread()) select(thread().dataset.id);
@@ -179,6 +178,23 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     close();
   }
+});
+
+// A phone's menu goes where somebody went on, or pressed elsewhere.
+function fold(except) {
+  document.querySelectorAll("details.drawer[open], details.account-menu[open], details.jump[open]").forEach((one) => {
+    if (!one.contains(except)) one.open = false;
+  });
+}
+
+document.addEventListener("click", (event) => fold(event.target));
+document.addEventListener("mail:shown", () => fold(null));
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && event.target.closest && event.target.closest("details.drawer[open], details.account-menu[open], details.jump[open]");
+  if (!open) return;
+  event.preventDefault();
+  open.open = false;
+  open.querySelector("summary").focus();
 });
 
 // A phone shows one pane; htmx, where it brought back a whole page, does not touch <body>.
