@@ -448,6 +448,7 @@ spool_item = Table(
     _text("idempotency_key", None),
     _int("created_at"),
     _int("done_at", None),
+    _int("forwarded_by", None),  # the account whose rule sent it on
     UniqueConstraint("account_id", "idempotency_key"),
     sqlite_autoincrement=True,
     comment="a message on its way out; prefix_done: the signature header is made and kept in prefix; kind: message, dsn",
@@ -562,4 +563,43 @@ recovery_code = Table(
     _int("used_at", None),
     UniqueConstraint("account_id", "digest"),
     comment="a keyed digest of a code that stands in for the second factor once",
+)
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+sieve_script = Table(
+    "sieve_script",
+    metadata,
+    _id(),
+    _ref("account_id", "account.id"),
+    _text("name"),
+    _text("text"),
+    _int("active", 0),
+    _text("form", None),
+    _int("modified_at"),
+    UniqueConstraint("account_id", "name"),
+    comment="a Sieve script; form: the rules of the webmail that wrote it, as JSON; at most one of an account is active",
+)
+
+sieve_personal = Table(
+    "sieve_personal",
+    metadata,
+    Column("account_id", Big, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    _text("form"),
+    _int("modified_at"),
+    comment="blocked and allowed senders and the answer while away, as JSON",
+)
+
+sieve_mark = Table(
+    "sieve_mark",
+    metadata,
+    _ref("account_id", "account.id"),
+    _text("kind"),
+    _bytes("digest"),
+    _int("at"),
+    _int("until"),
+    PrimaryKeyConstraint("account_id", "kind", "digest"),
+    Index(None, "until"),
+    sqlite_with_rowid=False,
+    comment="kind: answered (a sender, by vacation), seen (a message, by duplicate); digests alone",
 )

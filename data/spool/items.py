@@ -86,6 +86,7 @@ class Spool(Oversight):
             "key": new.idempotency_key,
             "now": tx.now,
             "done_at": tx.now if done else None,
+            "forwarded_by": new.forwarded_by,
         }
         item = ItemId(tx.value(s.NEW_ITEM, row))
         self._blobs.refer_in(tx, new.blob, 1)
@@ -203,7 +204,7 @@ def _new_row(tx: Tx, new: NewItem, item: ItemId, one: NewRecipient) -> dict[str,
 
 def _item(row: Row) -> Item:
     ident, organisation, account, blob, trail, kind, return_path, prefix, prefix_done, size, envid, ret = row[:12]
-    requiretls, smtputf8, eightbit, not_before, created_at = row[12:]
+    requiretls, smtputf8, eightbit, not_before, created_at, forwarded_by = row[12:]
     return Item(
         id=ItemId(ident),
         organisation=OrganisationId(organisation),
@@ -222,6 +223,7 @@ def _item(row: Row) -> Item:
         eightbit=bool(eightbit),
         not_before=Millis(not_before),
         created_at=Millis(created_at),
+        forwarded_by=None if forwarded_by is None else AccountId(forwarded_by),
     )
 
 

@@ -43,6 +43,7 @@ NEW_ITEM = (
         idempotency_key=_b("key"),
         created_at=_b("now"),
         done_at=_b("done_at"),
+        forwarded_by=_b("forwarded_by"),
     )
     .returning(_i.id)
 )
@@ -91,6 +92,7 @@ ITEM = select(
     _i.eightbit,
     _i.not_before,
     _i.created_at,
+    _i.forwarded_by,
 ).where(_i.id == _b("p_id"))
 LEASE = (
     update(t.spool_rcpt)
