@@ -154,6 +154,7 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     """What mail that comes in or goes out is handed to, and the one door for what goes out."""
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
+    from smtp.delivery.ruling import Rules
     from smtp.policy.limits import Outflow
     from smtp.submission import Submission
 
@@ -161,7 +162,13 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     roles = RoleParts(
         hostname=config.hostname,
         db=ground.db,
-        delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
+        delivery=DeliveryParts(
+            ground.store,
+            ground.directory,
+            ground.spool,
+            ground.story,
+            rules=Rules(ground.scripts, ground.store, ground.directory, clock),
+        ),
         workers=parts.workers,
         space=parts.space,
         clock=clock,

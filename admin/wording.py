@@ -72,6 +72,18 @@ _CAUSES: Final[Mapping[str, str]] = {
     "queue.final": N_("The mail server of %(domain)s did not accept the message."),
     "delivery.loop": N_("It had been here before: it goes round in circles."),
     "delivery.repeated": N_("The same message was delivered a moment ago; it is kept once."),
+    "rules.filed": N_("Rule %(rule)s: into %(mailbox)s."),
+    "rules.nomailbox": N_("Rule %(rule)s: into the inbox, for there is no mailbox %(mailbox)s."),
+    "rules.redirected": N_("Rule %(rule)s: sent on to %(address)s."),
+    "rules.discarded": N_("Rule %(rule)s throws it away."),
+    "rules.rejected": N_("A rule of the recipient refuses it."),
+    "rules.answered": N_("Rule %(rule)s: the sender was told of the absence."),
+    "rules.unanswered": N_("The sender was not told of the absence."),
+    "rules.unanswered.again": N_("The sender has been told of the absence before."),
+    "rules.unanswered.many": N_("Too many senders were told of the absence today."),
+    "rules.loop": N_("Not sent on: it had been there before."),
+    "rules.nobody": N_("Not sent on: the address does not exist."),
+    "rules": N_("The rules of the recipient went wrong (%(code)s), so the message was kept."),
     "queue": N_("The message could not be handed over to the mail server of %(domain)s."),
 }
 """By code; one that is not here counts as the part before its last dot."""
@@ -86,12 +98,19 @@ def cause(reason: Reason | None, domain: str) -> Said | None:
         code = code.rpartition(".")[0]
     if code not in _CAUSES:
         return Said("%(code)s", {"code": reason.code})
-    return Said(_CAUSES[code], {"domain": str(reason.params.get("domain", domain))})
+    rule = str(reason.params.get("rule") or reason.params.get("line", ""))
+    return Said(_CAUSES[code], {"domain": domain, **reason.params, "code": reason.code, "rule": rule})
 
 
 _HOPS: Final[Mapping[str, Said]] = {
     "submitted": Said(N_("%(sender)s handed the message in"), mark="send"),
     "delivered": Said(N_("Stored in the inbox of %(recipient)s"), tone="ok", mark="inbox"),
+    "filed": Said(N_("Stored in a mailbox of %(recipient)s"), tone="ok", mark="inbox"),
+    "redirected": Said(N_("Sent on by a rule of %(recipient)s"), mark="send"),
+    "answered": Said(N_("%(recipient)s was told of the absence of %(sender)s"), mark="send"),
+    "rejected": Said(N_("Refused by a rule of %(recipient)s"), tone="bad", mark="x"),
+    "thrown": Said(N_("Thrown away by a rule of %(recipient)s"), mark="ban"),
+    "noted": Said(N_("The rules of %(recipient)s were looked at"), mark="clock"),
     "sent": Said(N_("The mail server of %(domain)s took it for %(recipient)s"), tone="ok", mark="circle-check"),
     "deferred": Said(N_("Not delivered to %(recipient)s yet; it is tried again"), tone="warn", mark="clock"),
     "failed": Said(N_("Could not be delivered to %(recipient)s"), tone="bad", mark="x"),
@@ -105,7 +124,7 @@ _HOPS: Final[Mapping[str, Said]] = {
 
 def hop(one: Hop) -> Said:
     """What happened, as a sentence."""
-    event = "sent" if sent_out(one) else one.event
+    event = "sent" if sent_out(one) else _ruled(one) or one.event
     known = _HOPS.get(event, Said("%(event)s"))
     params = {
         "event": one.event,
@@ -114,6 +133,12 @@ def hop(one: Hop) -> Said:
         "domain": domain_of(one.recipient) or one.recipient,
     }
     return Said(known.text, params, known.tone, known.mark)
+
+
+def _ruled(one: Hop) -> str | None:
+    """What a rule made of a delivery."""
+    code = one.reason.code if one.reason is not None else ""
+    return {("delivered", "rules.filed"): "filed", ("discarded", "rules.discarded"): "thrown"}.get((one.event, code))
 
 
 def sent_out(one: Hop) -> bool:

@@ -9,14 +9,19 @@ anybody in, or send a message back once it was taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from appliance.maillog import Event
 from data.disk.db import Tx
+from data.ids import AccountId
+from data.reason import Reason
 from data.store.intake import Prepared
 from smtp import reply
-from smtp.delivery.deliver import Delivered, Letter, deliver_in, forward_in
-from smtp.delivery.parts import RoleParts, require_room
+from smtp.delivery.deliver import Delivered, Letter, deliver_in, forward_in, rejection_of
+from smtp.delivery.onward import send_on_in
+from smtp.delivery.parts import RoleParts, may_refuse, require_room, rulings_of
+from smtp.delivery.ruling import Ruling
 from smtp.delivery.trace import received, seen_by
 from smtp.policy import stages
 from smtp.reply import Refused, Reply
@@ -51,6 +56,10 @@ class Mx:
         if not path.ascii and not envelope.smtputf8:
             raise Refused(reply.RECIPIENT_NEEDS_UTF8, "rcpt.utf8")
         await require_room(self._parts, envelope, resolution)
+        # of several recipients one alone cannot refuse at DATA: whoever may refuse gets the message in a transaction alone
+        known = [one.resolution for one in envelope.recipients]
+        if known and await may_refuse(self._parts, (*known, resolution)):
+            raise Refused(reply.RECIPIENT_ALONE, "rcpt.alone")
         text = path.text(address.domain) if address.domain else path.local
         envelope.recipients.append(Recipient(text, address, resolution, parameters.notify, parameters.orcpt))
 
@@ -83,10 +92,36 @@ class Mx:
         if not recipients:
             await self._parts.workers.blocking(self._messages.discard, prepared)
             raise Refused(reply.DELIVERY_LOOP, "delivery.loop")
-        done = await self._parts.workers.landed(self._parts.db.submit(self._landing(letter, recipients)))
+        rulings = await rulings_of(self._parts, letter, recipients)
+        words = rejection_of(recipients[0].resolution, rulings) if len(recipients) == 1 else None
+        if words is not None:
+            await self._refuse(letter, recipients[0], words)
+        landing = self._landing(letter, recipients, rulings)
+        done = await self._parts.workers.landed(self._parts.db.submit(landing))
         session.unheard = tuple(done.marks)
         self._tell(session, envelope, prepared, done)
         return reply.taken(envelope.trail)
+
+    async def _refuse(self, letter: Letter, recipient: Recipient, words: str) -> NoReturn:
+        """A rule of the recipient does not want it: told while the sender still has it, so that nobody else is written to."""
+        target = recipient.resolution.deliveries[0]
+        organisation = self._directory.account_by_id(target.account_id).organisation
+
+        def op(tx: Tx) -> None:
+            self._parts.delivery.story.record_in(
+                tx,
+                organisation=organisation,
+                account=target.account_id,
+                trail=letter.trail,
+                event="rejected",
+                sender=letter.return_path,
+                recipient=target.address,
+                reason=Reason("rules.rejected"),
+            )
+
+        await self._parts.workers.landed(self._parts.db.submit(op))
+        await self._parts.workers.blocking(self._messages.discard, letter.prepared)
+        raise Refused(reply.refused_by_rule(words), "rules.rejected")
 
     def heard(self, session: Session) -> None:
         """The client went on: a second copy of what it sent would be meant."""
@@ -96,10 +131,13 @@ class Mx:
         """Write down what was heard since the last delivery."""
         self._parts.db.submit(self._parts.delivery.marks.forget_in)
 
-    def _landing(self, letter: Letter, recipients: list[Recipient]) -> Callable[[Tx], Delivered]:
+    def _landing(
+        self, letter: Letter, recipients: list[Recipient], rulings: Mapping[AccountId, Ruling]
+    ) -> Callable[[Tx], Delivered]:
         def op(tx: Tx) -> Delivered:
             targets = (target for one in recipients for target in one.resolution.deliveries)
-            done = deliver_in(tx, self._parts.delivery, letter, targets)
+            done = deliver_in(tx, self._parts.delivery, letter, targets, rulings)
+            send_on_in(tx, self._parts.delivery, letter, done)
             done.forwarded = forward_in(tx, self._parts.delivery, letter, recipients, done.marks)
             return done
 

@@ -10,6 +10,7 @@ May not: connect anywhere (the queue does), or trust a Return-Path that a client
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from appliance.log import new_id
@@ -17,14 +18,16 @@ from appliance.maillog import Event
 from data.directory.facts import Status, Where
 from data.disk.db import Tx
 from data.errors import NotFound
-from data.ids import ItemId, Millis
+from data.ids import AccountId, ItemId, Millis
 from data.principal import Principal
 from data.reason import Reason
 from data.spool.envelope import AT_ONCE, NewItem, NewRecipient, wants
 from data.store.intake import Prepared
 from smtp import reply
-from smtp.delivery.deliver import Letter, deliver_in, original_recipient
-from smtp.delivery.parts import RoleParts
+from smtp.delivery.deliver import Letter, deliver_in, original_recipient, rejection_of
+from smtp.delivery.onward import send_on_in
+from smtp.delivery.parts import RoleParts, rulings_of
+from smtp.delivery.ruling import Ruling
 from smtp.delivery.trace import received_line
 from smtp.policy import stages
 from smtp.policy.fixups import fixed
@@ -153,8 +156,10 @@ class Submission:
         if not self._outflow.takes(request.principal.account, len(recipients)):
             await self._parts.workers.blocking(self._messages.discard, prepared)
             raise Refused(reply.TOO_MANY_TODAY, "outflow")
+        unruled = Letter(request.trail, request.return_path, b"", prepared, smtputf8=request.smtputf8)
+        rulings = await rulings_of(self._parts, unruled, recipients)
         done = await self._parts.workers.landed(
-            self._parts.db.submit(lambda tx: self._take_in(tx, request, recipients, prepared))
+            self._parts.db.submit(lambda tx: self._take_in(tx, request, recipients, prepared, rulings))
         )
         if done.again:
             await self._parts.workers.blocking(self._messages.discard, prepared)
@@ -182,14 +187,29 @@ class Submission:
         if self.opening(principal, header) != header:
             raise Refused(reply.BAD_HEADER, "header.unchecked")
 
-    def _take_in(self, tx: Tx, request: SubmitRequest, recipients: list[Recipient], prepared: Prepared) -> Submitted:
+    def _take_in(
+        self,
+        tx: Tx,
+        request: SubmitRequest,
+        recipients: list[Recipient],
+        prepared: Prepared,
+        rulings: Mapping[AccountId, Ruling],
+    ) -> Submitted:
         principal = request.principal
         spool = self._parts.delivery.spool
         before = spool.find_in(tx, principal.account, request.idempotency_key)
         if before is not None:
             return Submitted(before, request.trail, again=True)
         due = request.hold is None and request.not_before <= tx.now
-        at_once = [one for one in recipients if due and _is_ours(one) and not wants(one.notify, "SUCCESS")]
+        # whoever refuses is left to the queue, which tells the sender
+        at_once = [
+            one
+            for one in recipients
+            if due
+            and _is_ours(one)
+            and not wants(one.notify, "SUCCESS")
+            and rejection_of(one.resolution, rulings) is None
+        ]
         letter = self._letter(tx, request, recipients, prepared)
         item = spool.put_in(tx, self._item(tx, request, letter, _rows(recipients, at_once)))
         self._parts.delivery.story.record_in(
@@ -202,7 +222,8 @@ class Submission:
             recipient=recipients[0].text if len(recipients) == 1 else "",
         )
         targets = [target for one in at_once for target in one.resolution.deliveries]
-        deliver_in(tx, self._parts.delivery, letter, targets)
+        delivered = deliver_in(tx, self._parts.delivery, letter, targets, rulings)
+        send_on_in(tx, self._parts.delivery, letter, delivered)
         return Submitted(item, request.trail)
 
     def _letter(self, tx: Tx, request: SubmitRequest, recipients: list[Recipient], prepared: Prepared) -> Letter:

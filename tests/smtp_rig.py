@@ -32,6 +32,7 @@ from data.principal import Principal, Role
 from data.spool.oversight import Listed
 from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
+from smtp.delivery.ruling import Rules
 from smtp.listener.service import Listener, ListenerParts
 from smtp.msa import Msa
 from smtp.mx import Mx
@@ -239,7 +240,13 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
         roles = RoleParts(
             hostname=HOSTNAME,
             db=ground.db,
-            delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
+            delivery=DeliveryParts(
+                ground.store,
+                ground.directory,
+                ground.spool,
+                ground.story,
+                rules=Rules(ground.scripts, ground.store, ground.directory, ground.clock),
+            ),
             workers=workers,
             space=Space(ground.state, 1 << 60 if full else limits.disk_floor, ground.clock, share=1 if full else 20),
             clock=ground.clock,

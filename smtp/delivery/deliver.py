@@ -2,25 +2,30 @@
 
 Promises: either all of it happens or nothing. An account gets one copy, however many recipients lead to it. What was
 delivered to that account before (Delivered-To) is not delivered again: that is a loop. May not: commit, or look at
-quota (RCPT did).
+quota (RCPT did). What the rules of an account want was looked at before (smtp.delivery.ruling); an account without a ruling
+gets the message into its INBOX. What rules send is returned, not sent: the caller hands it to smtp.delivery.onward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data.directory.directory import Directory
-from data.directory.facts import Target
+from data.directory.facts import Resolution, Target
 from data.disk.db import Tx
-from data.ids import AccountId, OrganisationId
+from data.ids import AccountId, Millis, OrganisationId
 from data.reason import Reason
+from data.rules.marks import SEEN, RuleMarks, digest_of
+from data.rules.sieve.actions import Redirect
 from data.spool.envelope import NewItem, NewRecipient
 from data.spool.items import Spool
 from data.store.intake import Prepared
 from data.store.marks import Marks, mark
 from data.store.store import Store
 from data.story import Story
+from smtp.delivery.filing import file_in
+from smtp.delivery.ruling import Answer, Matter, Rules, Ruling, Sent
 from smtp.delivery.trace import delivered_to, return_path
 from smtp.transaction.facts import Recipient
 
@@ -34,6 +39,25 @@ class DeliveryParts:
     spool: Spool
     story: Story
     marks: Marks = field(default_factory=Marks)
+    rule_marks: RuleMarks = field(default_factory=RuleMarks)
+    rules: Rules | None = None
+    """None: nobody has any."""
+
+    def quiet(self, sent: Iterable[Sent]) -> bool:
+        """Whether nobody it is sent to has rules, for all that is known in memory. Never blocks."""
+        return self.rules is None or self.rules.quiet(target for _, target in sent)
+
+    def rule(self, letter: Letter, sent: Sequence[Sent]) -> dict[AccountId, Ruling]:
+        """What the rules of those it is sent to want. Blocks."""
+        return {} if self.rules is None else self.rules.rule(letter.matter, sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """The addresses that the rules of an account send a letter on to."""
+
+    account: AccountId
+    addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +76,37 @@ class Letter:
     network: str | None = None
     seen: frozenset[str] = frozenset()
 
+    @property
+    def matter(self) -> Matter:
+        """As rules look at it."""
+        return Matter(self.return_path, self.prepared, self.received, self.seen)
+
 
 @dataclass(slots=True)
 class Delivered:
-    """What became of a letter: accounts that got it, how many copies were held back, and why."""
+    """What became of a letter: accounts that got it, how many copies were held back, and why; what rules send of it."""
 
     accounts: list[AccountId] = field(default_factory=list)
+    redirected: list[Redirected] = field(default_factory=list)
+    answers: list[tuple[AccountId, Answer]] = field(default_factory=list)
     forwarded: int = 0
     repeated: int = 0
     looped: int = 0
     marks: list[bytes] = field(default_factory=list)
 
 
-def deliver_in(tx: Tx, parts: DeliveryParts, letter: Letter, targets: Iterable[Target]) -> Delivered:
-    """Append the letter to the INBOX of each account. Raises NotFound when an account went away meanwhile."""
+_NO_RULINGS: Mapping[AccountId, Ruling] = {}
+
+
+def deliver_in(
+    tx: Tx,
+    parts: DeliveryParts,
+    letter: Letter,
+    targets: Iterable[Target],
+    rulings: Mapping[AccountId, Ruling] = _NO_RULINGS,
+) -> Delivered:
+    """Append the letter for each account as its ruling says, or to its INBOX. Raises NotFound when an account went away
+    meanwhile."""
     done = Delivered()
     firsts: dict[AccountId, Target] = {}
     for target in targets:
@@ -78,6 +119,8 @@ def deliver_in(tx: Tx, parts: DeliveryParts, letter: Letter, targets: Iterable[T
         elif _repeated(tx, parts, letter, str(target.account_id), done.marks):
             done.repeated += 1
             _tell(tx, parts, letter, organisation, target, "discarded", Reason("delivery.repeated"))
+        elif (ruling := rulings.get(target.account_id)) is not None:
+            _ruled(tx, parts, letter, organisation, target, ruling, done)
         else:
             _append(tx, parts, letter, target)
             _tell(tx, parts, letter, organisation, target, "delivered", None)
@@ -85,10 +128,72 @@ def deliver_in(tx: Tx, parts: DeliveryParts, letter: Letter, targets: Iterable[T
     return done
 
 
+def _prefix(letter: Letter, target: Target) -> bytes:
+    return return_path(letter.return_path) + delivered_to(target.address) + letter.received
+
+
 def _append(tx: Tx, parts: DeliveryParts, letter: Letter, target: Target) -> None:
-    prefix = return_path(letter.return_path) + delivered_to(target.address) + letter.received
     inbox = parts.store.mailboxes.inbox_in(tx, target.account_id)
-    parts.store.messages.append_in(tx, inbox, letter.prepared, prefix=prefix)
+    parts.store.messages.append_in(tx, inbox, letter.prepared, prefix=_prefix(letter, target))
+
+
+def _ruled(
+    tx: Tx,
+    parts: DeliveryParts,
+    letter: Letter,
+    organisation: OrganisationId,
+    target: Target,
+    ruling: Ruling,
+    done: Delivered,
+) -> None:
+    """As the rules of the account want it."""
+    account = target.account_id
+    prefix = _prefix(letter, target)
+    places = file_in(tx, parts.store, account, ruling.actions, letter.prepared, prefix)
+    for place in places:
+        for reason in place.reasons:
+            _tell(tx, parts, letter, organisation, target, "delivered", reason)
+        if not place.reasons:
+            _tell(tx, parts, letter, organisation, target, "delivered", None)
+    if places:
+        done.accounts.append(account)
+    onward = [one for one in ruling.actions if isinstance(one, Redirect)]
+    if onward:
+        done.redirected.append(Redirected(account, tuple(one.address for one in onward)))
+    for step in onward:
+        reason = Reason("rules.redirected", {"address": step.address, "rule": step.label, "line": step.line})
+        _tell(tx, parts, letter, organisation, target, "redirected", reason)
+    if not places and not onward:
+        _tell(tx, parts, letter, organisation, target, "discarded", _thrown_away(ruling))
+    for note in ruling.notes:
+        _tell(tx, parts, letter, organisation, target, "noted", note)
+    for one in ruling.seen:
+        parts.rule_marks.put_in(tx, account, SEEN, digest_of(one.key), Millis(tx.now + one.seconds * 1000))
+    if ruling.answer is not None:
+        done.answers.append((account, ruling.answer))
+
+
+def _thrown_away(ruling: Ruling) -> Reason:
+    """Why nothing was kept: one of several recipients refused it, or a rule throws it away."""
+    refused = ruling.rejection
+    if refused is not None:
+        return Reason("rules.rejected", {"rule": refused.label, "line": refused.line})
+    first = ruling.actions[0] if ruling.actions else None
+    return Reason("rules.discarded", {"rule": first.label if first else "", "line": first.line if first else 0})
+
+
+def sent_to(recipients: Iterable[Recipient]) -> list[Sent]:
+    """Each account that the recipients lead to, with the recipient as it was written."""
+    return [(one.text, target) for one in recipients for target in one.resolution.deliveries]
+
+
+def rejection_of(resolution: Resolution, rulings: Mapping[AccountId, Ruling]) -> str | None:
+    """The words of the refusal, where a recipient leads to one account, and that refuses."""
+    if len(resolution.deliveries) != 1 or resolution.forwards:
+        return None
+    ruling = rulings.get(resolution.deliveries[0].account_id)
+    refused = ruling.rejection if ruling is not None else None
+    return refused.reason if refused is not None else None
 
 
 def _tell(

@@ -74,6 +74,7 @@ class Carrier:
                 return Carried(plan.outcomes)
             content = await blocking(self._parts.messages.content, work.item.blob)
             prepared = await blocking(reopened, content)
+            await blocking(self._parts.local.rule, work, plan, prepared)
         except StoreError as error:
             return self._damaged(work, error)
         return Carried(plan.outcomes, also=lambda tx: self._parts.local.carry_out_in(tx, work, plan, prepared))

@@ -61,6 +61,11 @@ _CAUSES: Mapping[str, Cause] = {
     "queue.corrupt": Cause(N_("The message is damaged on our disk."), _OURS, "4.3.0"),
     "queue.local": Cause(N_("The mailbox cannot take the message at the moment."), _LATER, "4.2.0"),
     "queue.full": Cause(N_("The recipient's mailbox is full."), _LATER, "4.2.2"),
+    "rules.rejected": Cause(
+        N_("The recipient does not want the message."),
+        N_("Read their words below, or reach them in another way."),
+        "5.7.1",
+    ),
     "dns": Cause(N_("The mail server of %(domain)s could not be looked up."), _WAIT, "4.4.3"),
     "dns.off": Cause(N_("This server has been told not to look up other domains."), _OURS, "4.4.3"),
     "queue.connect": Cause(N_("The mail server of %(domain)s could not be reached."), _WAIT, "4.4.1"),
