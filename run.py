@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from smtp.delivery.parts import RoleParts
     from smtp.submission import Submission
 
-LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "http", "https")
+LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "managesieve", "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ async def live(
     supervisor = Supervisor(main_log)
     supervisor.add(LagProbe(parts.metrics.lag, main_log))
     roles, door = sending(parts)
-    for service in (*smtp_services(parts, roles, door), *imap_services(parts), *web_services(parts, door)):
+    mail = (*smtp_services(parts, roles, door), *imap_services(parts), sieve_service(parts))
+    for service in (*mail, *web_services(parts, door)):
         supervisor.add(service)
     supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index"), lambda: parts.workers.begun))
 
@@ -288,6 +289,21 @@ def imap_services(parts: Parts) -> list[Service]:
         factory = ImapFactory(name, shared, parts.certificates, parts.metrics, rules, secure=secure)
         services.append(ImapService(factory, parts.sockets[name], implicit_tls=secure))
     return services
+
+
+def sieve_service(parts: Parts) -> Service:
+    """Scripts, kept from another program."""
+    from smtp.managesieve.commands import SieveParts
+    from smtp.managesieve.factory import SieveFactory, SieveService
+    from smtp.managesieve.session import Rules
+
+    ground, limits = parts.ground, parts.ground.config.limits
+    shared = SieveParts(ground.scripts, ground.directory, parts.gate, parts.workers, log.get("managesieve"))
+    rules = Rules(
+        plaintext_login=ground.config.bench, login_seconds=limits.login_seconds, per_peer=limits.connections_per_ip
+    )
+    factory = SieveFactory(shared, parts.certificates, parts.metrics, rules)
+    return SieveService(factory, parts.sockets["managesieve"])
 
 
 def web_services(parts: Parts, door: Submission) -> list[Service]:

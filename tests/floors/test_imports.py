@@ -104,12 +104,14 @@ DOORS = {
         "imap.factory",
         "imap.protocol",
         "imap.pop3",
+        "smtp.managesieve.factory",
+        "smtp.managesieve.protocol",
         "run",
     ),
     "uvloop": ("appliance.loop",),
     "werkzeug": ("appliance.web.apps",),
     "whoosh": ("data.index",),
-    "zope": ("appliance.net.tls", "appliance.web.native", "imap.factory", "imap.protocol"),
+    "zope": ("appliance.net.tls", "appliance.web.native", "imap.factory", "imap.protocol", "smtp.managesieve.protocol"),
 }
 
 # No socket, no loop, the clock injected: what such a room does can be tested one octet at a time.
@@ -117,6 +119,7 @@ SANS_IO = (
     *("data.mime", "data.rules", "appliance.sasl", "appliance.ratelimit"),
     *("imap.wire", "imap.grammar", "imap.command", "imap.session", "imap.view", "imap.response"),
     *("smtp.reply", "smtp.transaction", "smtp.policy", "smtp.queue.backoff", "smtp.queue.dialogue"),
+    *("smtp.delivery.answering", "smtp.managesieve.response", "smtp.managesieve.session", "smtp.managesieve.wire"),
 )
 LOOPS = ("socket", "asyncio", "twisted", "ssl", "select", "selectors", "uvloop")
 
