@@ -1,12 +1,13 @@
 # Everything a person does with this tree has a name here; `make` lists them.
 #
-# ROUNDS, POWER_ROUNDS (crash), FUZZ_SECONDS (fuzz), BENCH_ROUNDS and BENCH_STEPS (bench) and ARGS (more words for
-# pytest) may be given on the command line: make test ARGS="-k queue".
+# WORKERS (test), ROUNDS, POWER_ROUNDS (crash), FUZZ_SECONDS (fuzz), BENCH_ROUNDS and BENCH_STEPS (bench) and ARGS
+# (more words for pytest) may be given on the command line: make test ARGS="-k queue".
 
 SHELL := /bin/bash
 PY := .venv/bin/python
 ROOMS := $(wildcard appliance data smtp imap webmail admin run.py)
 
+WORKERS ?= 2
 ARGS ?=
 ROUNDS ?= 5
 POWER_ROUNDS ?= 3
@@ -31,7 +32,7 @@ runtime: ## as setup, but only what the server needs
 
 test: setup ## install the mail clients and peers the tests talk to, and run every test that is not long
 	@appliance/deploy/test-needs
-	$(PY) -m pytest -m "not long and not postgres" $(ARGS)
+	$(PY) -m pytest -m "not long and not postgres" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: setup ## all tests: the long ones too, and the data tests on PostgreSQL
 	@appliance/deploy/test-needs all

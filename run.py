@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from appliance.web.parts import WebParts
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
+    from smtp.queue.reporting import Reporter
     from smtp.submission import Submission
 
 LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "managesieve", "http", "https")
@@ -210,7 +211,6 @@ def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Serv
 
 def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     """What brings mail to its next hop, and tells its sender when that fails."""
-    from appliance.i18n import Catalogue
     from appliance.net.tls import opportunistic_context
     from data.directory.dkim import DkimKeys
     from smtp.queue.attempt import Calling
@@ -218,7 +218,6 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     from smtp.queue.hosts import Hosts
     from smtp.queue.local import LocalDelivery
     from smtp.queue.policy import QueuePolicy
-    from smtp.queue.reporting import Reporter
     from smtp.queue.route import Router
     from smtp.queue.scheduler import Queue, QueueParts
 
@@ -245,16 +244,25 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         log=queue_log,
         warn=policy.warns,
     )
-    reporter = Reporter(
-        config.hostname,
+    queue = Queue(
+        QueueParts(carrier, ground.directory, ground.store.changes, reporter(ground), queue_log, parts.maillog)
+    )
+    parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
+    return queue
+
+
+def reporter(ground: Ground) -> Reporter:
+    """What writes the notifications to senders."""
+    from appliance.i18n import Catalogue
+    from smtp.queue.reporting import Reporter
+
+    return Reporter(
+        ground.config.hostname,
         ground.directory,
         ground.settings,
         Catalogue.load(),
-        lambda work: messages.content(work.item.blob),
+        lambda work: ground.store.messages.content(work.item.blob),
     )
-    queue = Queue(QueueParts(carrier, ground.directory, ground.store.changes, reporter, queue_log, parts.maillog))
-    parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
-    return queue
 
 
 def imap_services(parts: Parts) -> list[Service]:
@@ -310,10 +318,13 @@ def web_services(parts: Parts, door: Submission) -> list[Service]:
     """Pages: both faces on one site, over the listeners `http` and `https`."""
     import admin.app
     import webmail.app
+    from admin.desk import Helpers
+    from admin.names import Names
     from appliance.net.fetch import Fetcher
     from appliance.web.access import ADMIN, MAIL
     from appliance.web.service import WebService
     from appliance.web.streams import Streams
+    from smtp.queue.returning import Returning
     from webmail.outgoing import Outgoing
 
     faces = {MAIL.name: webmail.app, ADMIN.name: admin.app}
@@ -324,9 +335,11 @@ def web_services(parts: Parts, door: Submission) -> list[Service]:
     )
     ground, loop = parts.ground, asyncio.get_running_loop()
     out = Outgoing(door, ground.spool, ground.db, Fetcher(parts.resolver), loop)
-    apps = {MAIL.name: webmail.app.create_app(shared, out), ADMIN.name: admin.app.create_app(shared)}
+    back = Returning(ground.db, ground.spool, ground.store.messages, reporter(ground), ground.clock, parts.maillog)
+    helpers = Helpers(back, Names(parts.resolver, loop))
+    apps = {MAIL.name: webmail.app.create_app(shared, out), ADMIN.name: admin.app.create_app(shared, helpers)}
     service = WebService(shared, apps, parts.certificates, parts.sockets, Streams(shared.doorman))
-    service.add(MAIL, webmail.app.natives(shared, out))
+    service.add(MAIL, webmail.app.natives(shared, out, service.streams))
     return [service]
 
 
@@ -344,6 +357,7 @@ def web_parts(parts: Parts, *, statics: Sequence[Path], templates: Mapping[str, 
         clock=ground.clock,
         db=ground.db,
         store=ground.store,
+        finder=ground.index.finder,
         directory=ground.directory,
         settings=ground.settings,
         audit=ground.audit,

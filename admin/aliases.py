@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from flask import Response, request
 
-from admin.desk import PAGE, actor, desk, key, refused, show, words
+from admin.desk import PAGE, Desk, actor, by_whom, desk, key, query_of, refused, show, unchanged, version, words
 from appliance.i18n import N_
 from appliance.ops import people
 from appliance.web.access import Access, Routes
 from appliance.web.apps import moved
 from appliance.web.forms import Form
-from data.directory.facts import Alias, AliasKind
+from data.directory.facts import Account, Alias, AliasKind
 from data.directory.rows import MAX_TARGETS
-from data.errors import NotFound, StoreError
+from data.errors import Invalid, NotFound, StoreError
 from data.ids import AddressId
+from data.mime.address import AddressError, normal
 
 routes = Routes("aliases")
 _BREAKS: Final = re.compile(r"[\s,;]+")
@@ -35,7 +38,52 @@ def listed() -> Response:
     ]
     shown = matching[:PAGE]
     following = shown[-1].id if len(matching) > PAGE else None
-    return show("admin/aliases.html", "aliases", rows=shown, query=asked, after=after, following=following)
+    return show(
+        "admin/aliases.html",
+        "aliases",
+        rows=[(one, any(member.external for member in members(one.targets))) for one in shown],
+        query=asked,
+        after=after,
+        following=following,
+        filters=query_of(q=asked),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where an address leads: `kind` is person, suspended, group, external or nobody; `to` its page, where it has one."""
+
+    address: str
+    kind: str
+    name: str = ""
+    to: str = ""
+
+    @property
+    def external(self) -> bool:
+        """Does mail to it leave the server?"""
+        return self.kind == "external"
+
+
+def members(targets: Sequence[str]) -> list[Member]:
+    """What each target is."""
+    office = desk()
+    people_here = {one.address: one for one in office.directory.accounts()}
+    aliases = {one.address: one for one in office.directory.aliases()}
+    return [_member(target, people_here.get(target), aliases.get(target)) for target in targets]
+
+
+def _member(target: str, account: Account | None, alias: Alias | None) -> Member:
+    if account is not None:
+        kind = "person" if account.active else "suspended"
+        return Member(target, kind, account.name, f"/accounts/{account.id}")
+    if alias is not None:
+        return Member(target, "group", alias.name, f"/aliases/{alias.id}")
+    try:
+        absent = people.unknown(desk(), [target])
+    except Invalid:
+        absent = [target]
+    local = desk().directory.is_local(target.rpartition("@")[2])
+    return Member(target, "nobody" if absent else "person" if local else "external")
 
 
 @routes.get("/aliases/new", Access.ADMIN)
@@ -59,7 +107,17 @@ def add() -> Response:
             people.add_alias(office, address, targets, group=group, send_as=send_as, actor=actor())
         except StoreError as error:
             refused(form, "address", error)
-    return moved("/aliases?done=alias-added") if form.good else _new(form, 422)
+    if not form.good:
+        return _new(form, 422)
+    made = next((one for one in office.directory.aliases() if one.address == _normal(address)), None)
+    return moved(f"/aliases/{made.id}?done=alias-added" if made else "/aliases?done=alias-added")
+
+
+def _normal(address: str) -> str:
+    try:
+        return normal(address).address
+    except AddressError:
+        return address
 
 
 def _new(form: Form, status: int = 200) -> Response:
@@ -73,18 +131,33 @@ def one(ident: int) -> Response:
     return _one(alias, Form(targets="\n".join(alias.targets)))
 
 
-def _one(alias: Alias, form: Form, status: int = 200) -> Response:
-    return show("admin/alias.html", "aliases", status, alias=alias, form=form)
+def _one(alias: Alias, form: Form, status: int = 200, *, meanwhile: str | None = None) -> Response:
+    return show(
+        "admin/alias.html",
+        "aliases",
+        status,
+        alias=alias,
+        form=form,
+        members=members(alias.targets),
+        version=version(*alias.targets),
+        meanwhile=meanwhile,
+    )
 
 
 @routes.post("/aliases/<int:ident>", Access.ADMIN)
 def edit(ident: int) -> Response:
     """Where it leads from now on."""
-    alias, form = _alias(ident), Form(request.form)
+    alias, form, office = _alias(ident), Form(request.form), desk()
     targets = _targets(form, single=alias.kind is AliasKind.ALIAS)
+    seen = request.form.get("version", "")
+    guard = unchanged(seen, lambda: version(*_alias_of(office, ident).targets)) if seen else people.unguarded
     if form.good:
         try:
-            people.set_targets(desk(), alias.address, targets, actor())
+            guard()
+            people.set_targets(office, alias.address, targets, actor(), guard=guard)
+        except people.Changed:
+            fresh = _alias(ident)
+            return _one(fresh, form, 409, meanwhile=by_whom(fresh.address, "alias"))
         except StoreError as error:
             refused(form, "targets", error)
     return moved(f"/aliases/{ident}?done=saved") if form.good else _one(alias, form, 422)
@@ -99,7 +172,11 @@ def delete(ident: int) -> Response:
 
 def _alias(ident: int) -> Alias:
     """The alias of that id. Raises NotFound."""
-    found = next((one for one in desk().directory.aliases() if one.id == AddressId(ident)), None)
+    return _alias_of(desk(), ident)
+
+
+def _alias_of(office: Desk, ident: int) -> Alias:
+    found = next((one for one in office.directory.aliases() if one.id == AddressId(ident)), None)
     if found is None:
         raise NotFound(f"alias {ident}")
     return found

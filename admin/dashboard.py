@@ -10,7 +10,7 @@ from typing import Final
 from flask import Response, request
 
 from admin import wording
-from admin.desk import Desk, actor, desk, refused, show, words
+from admin.desk import Desk, actor, by_whom, desk, refused, show, unchanged, version, words
 from admin.health import SOON, certificate, disk, look, problems
 from appliance.ops import people
 from appliance.ops.version import NAME, VERSION
@@ -23,6 +23,7 @@ from data.directory.settings import Scope
 from data.errors import StoreError
 from data.ids import Millis
 from data.store.quota import in_all
+from data.story import Sought
 
 routes = Routes("dashboard")
 _SLOTS: Final = 48
@@ -42,11 +43,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The mail of the last 24 hours in half hours: received, sent, not delivered. `marks` are the numbers at its side."""
+    """The mail of the last 24 hours in half hours: received, sent, not delivered. `marks` are the numbers at its side;
+    `table` says the same in words: from when, and how many of each in the two hours that follow."""
 
     lines: tuple[Line, ...]
     marks: tuple[int, ...]
     hours: tuple[str, ...]
+    table: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def empty(self) -> bool:
+        """Was there nothing at all?"""
+        return not any(line.total for line in self.lines)
 
 
 def chart(office: Desk, now: Millis) -> Chart:
@@ -61,8 +69,13 @@ def chart(office: Desk, now: Millis) -> Chart:
     top = _rounded(max(max(line) for line in slots))
     lines = tuple(Line(_points(line, top), sum(line)) for line in slots)
     zone = zone_of(office.directory.organisation().timezone)
-    hours = tuple(f"{datetime.fromtimestamp((since + hour * HOUR) / 1000, zone):%H:%M}" for hour in range(0, 24, 4))
-    return Chart(lines, tuple(top * quarter // 4 for quarter in (4, 3, 2, 1, 0)), hours)
+
+    def told(hour: int) -> str:
+        return f"{datetime.fromtimestamp((since + hour * HOUR) / 1000, zone):%H:%M}"
+
+    hours = tuple(map(told, range(0, 24, 4)))
+    table = tuple((told(hour), tuple(sum(slot[hour * 2 : hour * 2 + 4]) for slot in slots)) for hour in range(0, 24, 2))
+    return Chart(lines, tuple(top * quarter // 4 for quarter in (4, 3, 2, 1, 0)), hours, table)
 
 
 def _rounded(most: int) -> int:
@@ -111,7 +124,7 @@ def search() -> Response:
     accounts = [one for one in office.directory.accounts() if low in one.address or low in one.name.lower()]
     aliases = [one for one in office.directory.aliases() if low in one.address]
     domains = [one for one in office.directory.domains() if low in one.name]
-    hops = office.story.search(asked, 20) if asked else ()
+    hops = office.story.search(Sought(asked), 20) if asked else ()
     return show(
         "admin/found.html",
         "search",
@@ -129,7 +142,7 @@ def system() -> Response:
     return _system(Form(routes=_routes_text(desk())))
 
 
-def _system(form: Form, status: int = 200) -> Response:
+def _system(form: Form, status: int = 200, *, meanwhile: str | None = None) -> Response:
     current, office = here(), desk()
     config, now = current.parts.config, office.clock.now()
     with office.db.read() as reader:
@@ -143,9 +156,12 @@ def _system(form: Form, status: int = 200) -> Response:
         certificate=certificate(current.parts.state, config, now),
         disk=disk(current.parts.state, config),
         held=held,
-        version=VERSION,
+        release=VERSION,
         product=NAME,
         soon=SOON,
+        routes=_routes_text(office),
+        version=version(_routes_text(office)),
+        meanwhile=meanwhile,
     )
 
 
@@ -154,9 +170,13 @@ def set_routes() -> Response:
     """Where mail goes without a look at MX records."""
     office, form = desk(), Form(request.form)
     text = form.text("routes", most=20_000, lines=True)
+    seen = request.form.get("version", "")
+    guard = unchanged(seen, lambda: version(_routes_text(office))) if seen else people.unguarded
     if form.good:
         try:
-            people.change_setting(office, ROUTES, text or None, actor())
+            people.change_setting(office, ROUTES, text or None, actor(), guard=guard)
+        except people.Changed:
+            return _system(form, 409, meanwhile=by_whom(ROUTES, "setting"))
         except StoreError as error:
             refused(form, "routes", error)
     return moved("/system?done=saved") if form.good else _system(form, 422)

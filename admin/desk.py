@@ -9,25 +9,33 @@ May not: decide anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
+from urllib.parse import urlencode
 
 from flask import Response, current_app, request
 
+from admin.names import Names
 from appliance.i18n import N_
+from appliance.ops import people
 from appliance.web.access import WebApp
 from appliance.web.apps import here, page
 from appliance.web.forms import Form
+from appliance.web.pages import zone_of
 from appliance.web.parts import WebParts
-from data.audit import Audit
+from data.audit import Audit, Wanted
 from data.clock import Clock
 from data.directory.directory import Directory
 from data.directory.dkim import DkimKeys
 from data.directory.settings import Settings
-from data.disk.db import Database
+from data.disk.db import Database, Tx
 from data.disk.seal import Keys
 from data.errors import Conflict, Invalid, NotFound, Refused, StoreError
+from data.ids import AccountId, ItemId, Millis
 from data.spool.envelope import State
 from data.spool.items import Spool
 from data.store.store import Store
@@ -37,6 +45,34 @@ _PLACE: Final = "mailstead.desk"
 PAGE: Final = 50
 """Rows of a list."""
 OPEN: Final = (State.QUEUED, State.SENDING, State.DEFERRED, State.FROZEN)
+
+
+GiveBack = Callable[[ItemId, str, Callable[[Tx, int], None]], int]
+"""(item, actor, what belongs to the same transaction): end a waiting message and tell its sender; how many recipients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What the panel has done elsewhere: by the queue, and on the loop. Absent where routes are only declared."""
+
+    give_back: GiveBack
+    names: Names
+
+
+@dataclass(slots=True)
+class Forms:
+    """Which forms of new accounts were sent already, so that a second click finds what the first one did."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: dict[str, AccountId] = field(default_factory=dict)
+    most: int = 200
+
+    def keep(self, once: str, account: AccountId) -> None:
+        """A form was used; under the lock."""
+        if once:
+            while len(self.done) >= self.most:
+                del self.done[next(iter(self.done))]
+            self.done[once] = account
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +89,11 @@ class Desk:
     story: Story
     spool: Spool
     dkim: DkimKeys
+    helpers: Helpers | None = None
+    forms: Forms = field(default_factory=Forms)
 
 
-def furnish(app: WebApp, parts: WebParts) -> None:
+def furnish(app: WebApp, parts: WebParts, helpers: Helpers | None) -> None:
     """Give an application its desk."""
     story = Story(parts.db)
     app.extensions[_PLACE] = Desk(
@@ -69,6 +107,7 @@ def furnish(app: WebApp, parts: WebParts) -> None:
         story=story,
         spool=Spool(parts.db, parts.store.messages, story, parts.clock),
         dkim=DkimKeys(parts.db, parts.keys, parts.clock),
+        helpers=helpers,
     )
 
 
@@ -89,14 +128,27 @@ _DONE: Final[Mapping[str, str]] = {
     "suspended": N_("The account is suspended: it still receives mail, and nobody can sign in to it."),
     "active": N_("The account may sign in again."),
     "deleted": N_("The account was deleted. Its mail is kept; you can restore it below."),
-    "restored": N_("The account is back, with all of its mail."),
+    "twice": N_("The form was sent twice; the account was added once. If you did not see its password, set a new one."),
+    "back": N_("The account is back already. If you did not see its password, set a new one."),
+    "signed-out": N_(
+        "They are signed out. Mail programs sign in again by themselves as long as they know the password."
+    ),
+    "session": N_("That browser is signed out."),
+    "factor": N_("Two-step sign-in is off for them. Their password alone signs them in until they set it up again."),
     "alias-added": N_("The address was added."),
     "alias-deleted": N_("The address was taken away."),
+    "looking": N_("The name servers are slow to answer. Look again in a moment."),
     "domain-added": N_("The domain was added. Now set its records where the domain is registered."),
     "queue.retry": N_("It is tried now. What could not be delivered appears here again."),
     "queue.hold": N_("The message is held. It stays here until you release it."),
     "queue.release": N_("The message was released and is sent as soon as possible."),
     "queue.drop": N_("The message was dropped. Its sender is not told."),
+    "queue.return": N_("The message was taken out, and its sender is told."),
+    "chosen": N_("Done for every message that was chosen."),
+    "some": N_(
+        "Done. Some of the messages did not wait any more, or were being sent at that moment; they were left alone."
+    ),
+    "none": N_("Nothing was chosen, so nothing was changed. Tick the messages first."),
 }
 
 
@@ -110,6 +162,48 @@ def show(template: str, at: str, status: int = 200, **values: Any) -> Response:
     }
     done = _DONE.get(request.args.get("done", ""), "") if status == 200 else ""
     return page(template, status, **{"at": at, "counts": shown, "done": done, "asked": "", **values})
+
+
+def gone(at: str, what: str, why: str, button: str, to: str, status: int = 404) -> Response:
+    """A page that says what is in the way, what it means, and where to go on; texts are marked ones."""
+    return show("admin/gone.html", at, status, what=what, why=why, button=button, to=to)
+
+
+def version(*facts: object) -> str:
+    """A name for how something is right now; a form carries it, so that another's change in between is seen."""
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def unchanged(seen: str, now: Callable[[], str]) -> people.Guard:
+    """A guard for a form that was opened when things were as `seen` says."""
+
+    def guard() -> None:
+        if now() != seen:
+            raise people.Changed(seen)
+
+    return guard
+
+
+def by_whom(address: str, kind: str) -> str:
+    """Who changed something last, as the audit log says; empty when nobody did."""
+    last = desk().audit.search(Wanted(text=address, kind=kind), 1)
+    return last[0].actor if last else ""
+
+
+def day(name: str = "day") -> tuple[str, Millis | None, Millis | None]:
+    """A day from the query as it was typed (2026-01-31), its begin and its end; nothing where none was."""
+    typed = request.args.get(name, "")[:10]
+    try:
+        begin = datetime.strptime(typed, "%Y-%m-%d").replace(tzinfo=zone_of(desk().directory.organisation().timezone))
+        end = begin + timedelta(days=1)
+        return typed, Millis(int(begin.timestamp() * 1000)), Millis(int(end.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return "", None, None
+
+
+def query_of(**given: str) -> str:
+    """The filters of a list as part of a URL; those that are empty are left out."""
+    return urlencode({name: value for name, value in given.items() if value})
 
 
 def key(name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from admin.desk import actor, desk, refused, show
+from admin.desk import actor, by_whom, desk, refused, show, unchanged, version
 from admin.health import reserved
 from admin.records import Ports, Record, records, zone
 from appliance.i18n import N_
@@ -28,7 +28,17 @@ def _list(form: Form, status: int = 200) -> Response:
     directory = desk().directory
     accounts = [one.domain for one in directory.accounts()]
     aliases = [one.domain for one in directory.aliases()]
-    rows = [(one, accounts.count(one.name), aliases.count(one.name), reserved(one.name)) for one in directory.domains()]
+    helpers = desk().helpers
+    rows = [
+        (
+            one,
+            accounts.count(one.name),
+            aliases.count(one.name),
+            reserved(one.name),
+            helpers.names.known(one.name) if helpers else None,
+        )
+        for one in directory.domains()
+    ]
     return show("admin/domains.html", "domains", status, rows=rows, form=form)
 
 
@@ -56,15 +66,23 @@ def one(name: str) -> Response:
     return _one(domain, Form(address=domain.catch_all or ""))
 
 
-def _one(domain: Domain, form: Form, status: int = 200) -> Response:
-    found = _records(domain)
+def _one(domain: Domain, form: Form, status: int = 200, *, meanwhile: str | None = None) -> Response:
+    found, helpers = _records(domain), desk().helpers
+    check = helpers.names.known(domain.name) if helpers else None
+    if check is not None and len(check.findings) != len(found):
+        check = None  # its keys are others by now
     return show(
         "admin/domain.html",
         "domains",
         status,
         domain=domain,
         form=form,
-        records=found,
+        records=[(record, check.findings[at] if check else None) for at, record in enumerate(found)],
+        check=check,
+        asking=helpers.names.asking(domain.name) if helpers else False,
+        dns=here().parts.config.dns != "off",
+        version=version(domain.catch_all),
+        meanwhile=meanwhile,
         zone=zone(domain.name, found),
         trial=reserved(domain.name),
         hostname=here().parts.config.hostname,
@@ -75,6 +93,18 @@ def _records(domain: Domain) -> tuple[Record, ...]:
     config = here().parts.config
     keys = [(key.name, key.record) for key in desk().dkim.active(domain.name)]
     return records(domain.name, config.hostname, keys, Ports(config.port("submissions"), config.port("imaps")))
+
+
+@routes.post("/domains/<name>/check", Access.ADMIN)
+def check(name: str) -> Response:
+    """Compare the records with what the world sees; changes nothing, and a page never waits for long."""
+    office, config = desk(), here().parts.config
+    domain = office.directory.domain(name)
+    if office.helpers is None or config.dns == "off":
+        return moved(f"/domains/{domain.name}")
+    there = office.helpers.names.look(domain.name, config.hostname, _records(domain), office.clock.now())
+    people.note(office, actor(), "domain.check", domain.name)
+    return moved(f"/domains/{domain.name}" + ("" if there else "?done=looking"))
 
 
 @routes.get("/domains/<name>/zone", Access.ADMIN)
@@ -94,9 +124,16 @@ def catch_all(name: str) -> Response:
     address = form.text("address", most=320).lower()
     if address and "@" not in address:
         address = f"{address}@{domain.name}"
+    seen = request.form.get("version", "")
+    guard = unchanged(seen, lambda: version(office.directory.domain(domain.name).catch_all))
     if form.good:
         try:
-            people.set_catch_all(office, domain.name, address or None, actor())
+            people.set_catch_all(
+                office, domain.name, address or None, actor(), guard=guard if seen else people.unguarded
+            )
+        except people.Changed:
+            fresh = office.directory.domain(domain.name)
+            return _one(fresh, form, 409, meanwhile=by_whom(fresh.name, "domain"))
         except StoreError as error:
             refused(form, "address", error)
     return moved(f"/domains/{domain.name}?done=saved") if form.good else _one(domain, form, 422)

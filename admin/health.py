@@ -118,6 +118,8 @@ class Health:
     trial: tuple[str, ...]
     dns_off: bool
     routed: bool
+    wrong: tuple[tuple[str, int], ...] = ()
+    """Domains with records that were not right when somebody looked last, and how many."""
 
 
 def look(parts: WebParts, office: Desk, routes: str) -> Health:
@@ -136,7 +138,15 @@ def look(parts: WebParts, office: Desk, routes: str) -> Health:
         trial=trial,
         dns_off=config.dns == "off",
         routed=bool(config.route_all or routes.strip()),
+        wrong=tuple(_wrong(office)),
     )
+
+
+def _wrong(office: Desk) -> Iterator[tuple[str, int]]:
+    for one in office.directory.domains():
+        check = office.helpers.names.known(one.name) if office.helpers else None
+        if check is not None and check.wrong and not reserved(one.name):
+            yield one.name, check.wrong
 
 
 def reserved(domain: str) -> bool:
@@ -146,7 +156,14 @@ def reserved(domain: str) -> bool:
 
 def problems(health: Health) -> list[Problem]:
     """What needs somebody, worst first."""
-    found = [*_disk(health.disk), *_certificate(health.certificate), *_queue(health), *_people(health), *_names(health)]
+    found = [
+        *_disk(health.disk),
+        *_certificate(health.certificate),
+        *_queue(health),
+        *_people(health),
+        *_records(health),
+        *_names(health),
+    ]
     return sorted(found, key=lambda one: not one.bad)
 
 
@@ -183,6 +200,8 @@ def _queue(health: Health) -> Iterator[Problem]:
     for one in health.failing:
         what = NN_("%(count)s message to %(domain)s is delayed", "%(count)s messages to %(domain)s are delayed")
         said = " ".join(part for part in (one.last.remote, one.last.reply) if part)
+        if _unasked(one):
+            continue  # that look-ups are off is a problem of its own
         why = N_("It is tried again by itself; nothing is lost.")
         params = {"count": one.count, "domain": one.domain}
         yield Problem(
@@ -208,17 +227,39 @@ def _people(health: Health) -> Iterator[Problem]:
         )  # fmt: skip
 
 
+def _records(health: Health) -> Iterator[Problem]:
+    for domain, count in health.wrong:
+        what = NN_("%(count)s record of %(domain)s is not right", "%(count)s records of %(domain)s are not right")
+        why = N_("Mail to the domain may go astray, or mail from it land in junk folders, until they are set.")
+        params = {"count": count, "domain": domain}
+        yield Problem(what, why, N_("Show the records"), f"/domains/{domain}", "globe", True, params)
+
+
 def _names(health: Health) -> Iterator[Problem]:
-    if health.dns_off and not health.routed:
-        why = N_(
-            "Mail to other servers waits until look-ups are allowed again in the configuration, or a route is set."
-        )
-        yield Problem(N_("Looking up other domains is switched off"), why, N_("Show how"), "/system#dns", "globe")
-    if health.trial and not health.routed:
+    """Why mail to the outside would wait; when some waits for that already, it is what the sentence begins with."""
+    if health.routed or not (health.dns_off or health.trial):
+        return
+    waiting = sum(one.count for one in health.failing if _unasked(one))
+    params: dict[str, object] = {"count": waiting, "domain": health.trial[0] if health.trial else ""}
+    counted = NN_("%(count)s message to another server waits", "%(count)s messages to other servers wait")
+    if health.trial:
         why = N_(
             "Mail between people here works. Nobody else can answer, and mail to the outside waits until a route is set."
         )
-        params = {"domain": health.trial[0]}
-        yield Problem(
-            N_("%(domain)s is a trial domain"), why, N_("How to set a route"), "/system#route", "route", False, params
+        if waiting:
+            why = N_("%(domain)s is a trial domain: mail to the outside waits until a route is set. Nothing is lost.")
+        what = counted if waiting else N_("%(domain)s is a trial domain")
+        yield Problem(what, why, N_("How to set a route"), "/system#route", "route", False, params)
+    else:
+        why = N_(
+            "Mail to other servers waits until look-ups are allowed again in the configuration, or a route is set."
         )
+        what = counted if waiting else N_("Looking up other domains is switched off")
+        if waiting:
+            why = N_("Looking up other domains is switched off in the configuration. Switch it on, or set a route.")
+        yield Problem(what, why, N_("Show how"), "/system#dns", "globe", False, params)
+
+
+def _unasked(one: Failing) -> bool:
+    """Does it wait because nobody is asked for names?"""
+    return one.last.reason is not None and one.last.reason.code == "dns.off"

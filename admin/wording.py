@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from appliance.i18n import N_
+from appliance.web.causes import cause_of
 from data.audit import Entry
 from data.reason import Reason
 from data.spool.envelope import State, domain_of
@@ -27,79 +28,9 @@ class Said:
     mark: str = "info"
 
 
-_CAUSES: Final[Mapping[str, str]] = {
-    "queue.held": N_("An administrator holds it."),
-    "queue.cancelled": N_("Its sender took it back."),
-    "queue.dropped": N_("An administrator dropped it."),
-    "queue.interrupted": N_("The server was stopped while it was being sent; it is tried again."),
-    "queue.nodomain": N_("The domain %(domain)s does not exist."),
-    "queue.nullmx": N_("The domain %(domain)s does not receive mail."),
-    "queue.nohost": N_("The domain %(domain)s has no mail server."),
-    "queue.loop": N_("Mail for %(domain)s leads back to this server, which does not serve that domain."),
-    "queue.literal": N_("%(domain)s is not a network address that mail can be sent to."),
-    "queue.unknown": N_("There is no such address at %(domain)s."),
-    "queue.smtputf8": N_(
-        "The mail server of %(domain)s does not accept addresses or headers in other scripts than ASCII."
-    ),
-    "queue.8bitmime": N_(
-        "The mail server of %(domain)s takes seven-bit text only, and the message is written in eight bits."
-    ),
-    "queue.size": N_("The message is larger than the mail server of %(domain)s accepts."),
-    "queue.requiretls": N_(
-        "You asked for an encrypted way only, and the mail server of %(domain)s does not promise one."
-    ),
-    "queue.envelope": N_("The address cannot be used."),
-    "queue.bare": N_("The message holds broken line ends and cannot be sent safely."),
-    "queue.corrupt": N_("The message is damaged on our disk."),
-    "queue.local": N_("The mailbox cannot take the message at the moment."),
-    "queue.full": N_("The recipient's mailbox is full."),
-    "dns.off": N_("This server has been told not to look up other domains."),
-    "dns.unconfigured": N_("This machine has no name server to ask for other domains."),
-    "dns": N_("The mail server of %(domain)s could not be looked up."),
-    "queue.connect": N_("The mail server of %(domain)s could not be reached."),
-    "queue.resting": N_("The mail server of %(domain)s could not be reached."),
-    "queue.timeout": N_("The mail server of %(domain)s did not answer in time."),
-    "queue.lost": N_("The mail server of %(domain)s broke the connection off."),
-    "queue.closing": N_("The mail server of %(domain)s is not taking mail at the moment."),
-    "queue.greeting": N_("The mail server of %(domain)s does not accept mail from this server."),
-    "queue.ehlo": N_("The mail server of %(domain)s does not accept mail from this server."),
-    "queue.malformed": N_("The mail server of %(domain)s gave an answer that makes no sense."),
-    "queue.tls": N_("No safe connection to the mail server of %(domain)s could be made."),
-    "queue.sent": N_("The mail server of %(domain)s took it."),
-    "queue.mail": N_("The mail server of %(domain)s did not accept the message."),
-    "queue.rcpt": N_("The mail server of %(domain)s did not accept the recipient."),
-    "queue.data": N_("The mail server of %(domain)s did not accept the message."),
-    "queue.final": N_("The mail server of %(domain)s did not accept the message."),
-    "delivery.loop": N_("It had been here before: it goes round in circles."),
-    "delivery.repeated": N_("The same message was delivered a moment ago; it is kept once."),
-    "rules.filed": N_("Rule %(rule)s: into %(mailbox)s."),
-    "rules.nomailbox": N_("Rule %(rule)s: into the inbox, for there is no mailbox %(mailbox)s."),
-    "rules.redirected": N_("Rule %(rule)s: sent on to %(address)s."),
-    "rules.discarded": N_("Rule %(rule)s throws it away."),
-    "rules.rejected": N_("A rule of the recipient refuses it."),
-    "rules.answered": N_("Rule %(rule)s: the sender was told of the absence."),
-    "rules.unanswered": N_("The sender was not told of the absence."),
-    "rules.unanswered.again": N_("The sender has been told of the absence before."),
-    "rules.unanswered.many": N_("Too many senders were told of the absence today."),
-    "rules.loop": N_("Not sent on: it had been there before."),
-    "rules.nobody": N_("Not sent on: the address does not exist."),
-    "rules": N_("The rules of the recipient went wrong (%(code)s), so the message was kept."),
-    "queue": N_("The message could not be handed over to the mail server of %(domain)s."),
-}
-"""By code; one that is not here counts as the part before its last dot."""
-
-
 def cause(reason: Reason | None, domain: str) -> Said | None:
     """Why, in words; None where no reason is known."""
-    if reason is None:
-        return None
-    code = reason.code
-    while code not in _CAUSES and "." in code:
-        code = code.rpartition(".")[0]
-    if code not in _CAUSES:
-        return Said("%(code)s", {"code": reason.code})
-    rule = str(reason.params.get("rule") or reason.params.get("line", ""))
-    return Said(_CAUSES[code], {"domain": domain, **reason.params, "code": reason.code, "rule": rule})
+    return None if reason is None else Said(*cause_of(reason, domain))
 
 
 _HOPS: Final[Mapping[str, Said]] = {
@@ -120,6 +51,17 @@ _HOPS: Final[Mapping[str, Said]] = {
     "cancelled": Said(N_("Taken out of the queue for %(recipient)s"), mark="ban"),
     "discarded": Said(N_("Not stored once more for %(recipient)s"), mark="ban"),
 }
+
+
+OUTCOMES: Final[Mapping[str, str]] = {
+    "stored": N_("Stored here"),
+    "sent": N_("Sent to another server"),
+    "deferred": N_("Delayed"),
+    "failed": N_("Not delivered"),
+    "held": N_("Held or released"),
+    "dropped": N_("Taken out"),
+}
+"""What the log may be asked for, by data.story's names."""
 
 
 def hop(one: Hop) -> Said:
@@ -189,8 +131,14 @@ _ACTIONS: Final[Mapping[str, Said]] = {
     "account.second-factor": Said(N_("turned two-step sign-in on for %(object)s"), mark="smartphone"),
     "account.second-factor.removed": Said(N_("turned two-step sign-in off for %(object)s"), mark="smartphone"),
     "account.second-factor.codes": Said(N_("made new recovery codes for %(object)s"), mark="key-round"),
+    "account.second-factor.reset": Said(N_("took two-step sign-in from %(object)s"), tone="warn", mark="smartphone"),
+    "account.sign-out": Said(N_("signed %(object)s out"), mark="log-out"),
+    "account.change": Said(N_("changed the account %(object)s"), mark="user"),
+    "account.app-password": Said(N_("made an app password for %(object)s"), mark="key-round"),
+    "account.app-password.revoked": Said(N_("revoked an app password of %(object)s"), mark="key-round"),
     "account.import": Said(N_("imported mail for %(object)s"), mark="download"),
     "domain.add": Said(N_("added the domain %(object)s"), mark="globe"),
+    "domain.check": Said(N_("looked up the records of %(object)s"), mark="globe"),
     "domain.catch-all": Said(N_("changed the catch-all of %(object)s"), mark="globe"),
     "alias.add": Said(N_("added the address %(object)s"), mark="at-sign"),
     "alias.edit": Said(N_("changed where %(object)s leads"), mark="at-sign"),
@@ -200,7 +148,16 @@ _ACTIONS: Final[Mapping[str, Said]] = {
     "queue.hold": Said(N_("held waiting mail (%(object)s)"), mark="pause"),
     "queue.release": Said(N_("released waiting mail (%(object)s)"), mark="play"),
     "queue.drop": Said(N_("dropped waiting mail (%(object)s)"), tone="bad", mark="trash-2"),
+    "queue.return": Said(N_("sent waiting mail back to its sender (%(object)s)"), tone="warn", mark="undo-2"),
 }
+KINDS: Final[Mapping[str, str]] = {
+    "account": N_("Users"),
+    "alias": N_("Groups and aliases"),
+    "domain": N_("Domains"),
+    "queue": N_("Queue"),
+    "setting": N_("Settings"),
+}
+"""What the audit log may be asked for, by the first word of an action."""
 
 
 def action(one: Entry) -> Said:

@@ -31,10 +31,12 @@ from appliance.net.sockets import is_loopback, network_of, normal_peer
 from data.clock import MINUTE, Clock
 from data.directory import credentials
 from data.directory.facts import Account, Credential
+from data.errors import StoreError
 from data.ids import AccountId
 from data.principal import Principal
 
 WRONG: Final = "Wrong user name or password"
+TWO_STEP: Final = "Two-step sign-in is on: use an app password, made in webmail under Password and sign-in"
 BUSY: Final = "Too many sign-ins right now, try again shortly"
 
 REMEMBER_SECONDS: Final = 600.0
@@ -43,7 +45,10 @@ QUEUE_MOST: Final = 128
 NETWORK_MOST: Final = 64
 _TEXT_MOST: Final = 1_024
 _PASSWORD_ONLY: Final = frozenset({"web"})
-"""Where an app password is nothing: pages, which can change the password itself (RELIABILITY N7)."""
+"""Where an app password is nothing: pages, which can change the password itself, and ask for a second factor
+(RELIABILITY N7). Everywhere else the account's own password is refused once a second factor is on."""
+_NOTED_EVERY: Final = 600.0
+"""Seconds between two notes that a password is in use."""
 _ADDRESS: Final = re.compile(r"[\w.+=-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,63}")
 _WINDOW: Final = 10 * MINUTE / 1000
 _FREE_FAILURES: Final = 5
@@ -52,12 +57,16 @@ _DELAY_MOST: Final = 16.0
 
 
 class LoginRefused(Exception):
-    """No. `public` may be told to whoever asked; `temporary` when it is worth trying again (SMTP 454, IMAP UNAVAILABLE)."""
+    """No. `public` may be told to whoever asked; `temporary` when it is worth trying again (SMTP 454, IMAP UNAVAILABLE).
 
-    def __init__(self, public: str, *, temporary: bool = False) -> None:
+    `app_password`: the password was right, but this protocol takes app passwords alone.
+    """
+
+    def __init__(self, public: str, *, temporary: bool = False, app_password: bool = False) -> None:
         super().__init__(public)
         self.public = public
         self.temporary = temporary
+        self.app_password = app_password
 
 
 class Logins(Protocol):
@@ -73,6 +82,14 @@ class Logins(Protocol):
 
     def credentials(self, account: AccountId) -> tuple[Credential, ...]:
         """The ways to prove it."""
+        ...
+
+    def two_step(self, account: AccountId) -> bool:
+        """Is a second factor on?"""
+        ...
+
+    def used(self, credential: int) -> None:
+        """Note that it was used now; may block."""
         ...
 
 
@@ -176,6 +193,7 @@ class Gate:
         self._failures = Failures(clock)
         self._verifying: dict[bytes, asyncio.Task[bool]] = {}
         self._waiting: dict[str, int] = {}
+        self._noted: dict[int, float] = {}
         self._waiting_all = 0
         self._closed = False
 
@@ -199,36 +217,64 @@ class Gate:
         plain = normal_peer(peer)
         exempt = self._bench and is_loopback(plain)
         attempt = _Attempt(_bounded(identity), _bounded(password), authzid, protocol, plain, network_of(plain), exempt)
-        account, outcome = await self._judge(attempt)
+        account, credential, outcome = await self._judge(attempt)
         seconds = self._clock.monotonic() - begun
         self._metrics.login(protocol, outcome, seconds)
         note = {"id": id, "protocol": protocol, "peer": plain, "tls": tls, "seconds": round(seconds, 3)}
         if account is not None and outcome == "ok":
             self._log.info("login", account=account.address, **note)
-            return account.principal()
+            return account.principal(credential.id if credential is not None else None)
         self._log.warning("login.failed", account=_told(account, identity), why=outcome, **note)
+        if outcome == "app-password":
+            raise LoginRefused(TWO_STEP, app_password=True)
         raise LoginRefused(BUSY, temporary=True) if outcome == "busy" else LoginRefused(WRONG)
 
-    async def _judge(self, attempt: _Attempt) -> tuple[Account | None, str]:
-        """The account that was meant, and "ok" or why not."""
+    async def _judge(self, attempt: _Attempt) -> tuple[Account | None, Credential | None, str]:
+        """The account that was meant, what proves it, and "ok" or why not."""
         account = await self._find(attempt.identity)
-        verifier = self._verifier(account)
+        app = self._app_password(account, attempt)
+        if account is not None and app is not None:
+            outcome = self._outcome(account, True, attempt)
+            if outcome == "ok":
+                await self._note(app.id)
+            return account, app, outcome
+        password = self._password(account)
+        verifier = password.verifier if password is not None else credentials.DUMMY_VERIFIER
         digest = self._digest(account, verifier, attempt)
-        proved = self._by_app_password(account, attempt) or (account is not None and self._remembered.holds(digest))
+        proved = account is not None and self._remembered.holds(digest)
         if not proved:
             await self._pause(attempt)
             verified = await self._verify(attempt, digest, verifier)
             if verified is None:
-                return account, "busy"
+                return account, None, "busy"
             # Look again: that took a while, and the account may have changed meanwhile.
-            account, proved = await self._find(attempt.identity), verified
-            proved = proved and self._verifier(account) == verifier
+            account = await self._find(attempt.identity)
+            proved = verified and password is not None and self._password(account) == password
         outcome = self._outcome(account, proved, attempt)
-        if outcome == "ok":
+        if outcome == "ok" and account is not None and self._needs_app_password(account, attempt):
+            # the owner's own password in a program that cannot ask for a code: no failure, and said clearly
+            outcome = "app-password"
+        if outcome == "ok" and password is not None:
+            await self._note(password.id)
+        if outcome in {"ok", "app-password"}:
             self._remembered.add(digest)
         elif not attempt.exempt:
             self._failures.failed(attempt.network, digest[:16])
-        return account, outcome
+        return account, password, outcome
+
+    def _needs_app_password(self, account: Account, attempt: _Attempt) -> bool:
+        return attempt.protocol not in _PASSWORD_ONLY and self._directory.two_step(account.id)
+
+    async def _note(self, credential: int) -> None:
+        """It is in use: known to some minutes, so that not every sign-in writes."""
+        now = self._clock.monotonic()
+        if now - self._noted.get(credential, -_NOTED_EVERY) < _NOTED_EVERY:
+            return
+        self._noted[credential] = now
+        try:
+            await self._workers.blocking(self._directory.used, credential)
+        except StoreError as error:  # a full disk keeps nobody from reading
+            self._log.failure(error, "login", credential=credential)
 
     async def _find(self, identity: str) -> Account | None:
         await self._workers.blocking(self._directory.refresh)
@@ -250,13 +296,13 @@ class Gate:
 
     # --- proofs ----------------------------------------------------------------------------------------------------------
 
-    def _verifier(self, account: Account | None) -> str:
-        """The password's verifier; the dummy where there is none, or where its owner may not sign in anyway."""
+    def _password(self, account: Account | None) -> Credential | None:
+        """The account's password; None where there is none, or where its owner may not sign in anyway."""
         if account is not None and account.active:
             for credential in self._directory.credentials(account.id):
                 if credential.kind == credentials.PASSWORD:
-                    return credential.verifier
-        return credentials.DUMMY_VERIFIER
+                    return credential
+        return None
 
     def _digest(self, account: Account | None, verifier: str, attempt: _Attempt) -> bytes:
         who = f"#{account.id}" if account is not None else attempt.identity.lower()
@@ -264,19 +310,22 @@ class Gate:
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.new(self._key, framed, hashlib.sha256).digest()
 
-    def _by_app_password(self, account: Account | None, attempt: _Attempt) -> bool:
+    def _app_password(self, account: Account | None, attempt: _Attempt) -> Credential | None:
+        """The app password that was given, if it is one of this account and good for this protocol."""
         if account is None or not account.active or self._app_key is None or not attempt.password:
-            return False
+            return None
         if attempt.protocol in _PASSWORD_ONLY:
-            return False
-        now = self._clock.now()
-        return any(
-            credential.kind == credentials.APP
-            and (credential.expires_at is None or credential.expires_at > now)
-            and (not credential.scopes or attempt.protocol in credential.scopes.split())
-            and credentials.verify_app(self._app_key, credential.verifier, attempt.password)
-            for credential in self._directory.credentials(account.id)
-        )
+            return None
+        now, found = self._clock.now(), None
+        for credential in self._directory.credentials(account.id):
+            if (
+                credential.kind == credentials.APP
+                and (credential.expires_at is None or credential.expires_at > now)
+                and (not credential.scopes or attempt.protocol in credential.scopes.split())
+                and credentials.verify_app(self._app_key, credential.verifier, attempt.password)
+            ):
+                found = credential
+        return found
 
     async def _verify(self, attempt: _Attempt, digest: bytes, verifier: str) -> bool | None:
         """Does the password fit? None when the queue is full."""

@@ -19,9 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-
 DEFAULT_LANGUAGE = "en"
 TRANSLATIONS = Path(__file__).with_name("translations")
 
@@ -83,6 +80,9 @@ def _read(source: Path) -> gettext.NullTranslations:
     if compiled.exists() and compiled.stat().st_mtime >= source.stat().st_mtime:
         with compiled.open("rb") as stream:
             return gettext.GNUTranslations(stream)
+    from babel.messages.mofile import write_mo  # what reads sources is no burden to a server that has compiled ones
+    from babel.messages.pofile import read_po
+
     with source.open("rb") as stream:
         catalogue = read_po(stream, locale=source.parts[-3])
     binary = io.BytesIO()

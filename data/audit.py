@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select
 
 from data.disk import tables as t
 from data.disk.db import Database, Row, Tx
@@ -76,6 +76,31 @@ class Head:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search of the log asks for; every part that is given must fit. `text` is part of who, of what it was done to
+    or of a detail; `kind` the first word of an action (`account`); `since` and `until` bound the time (milliseconds)."""
+
+    text: str = ""
+    kind: str = ""
+    since: Millis | None = None
+    until: Millis | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """As SQL."""
+        row = t.audit.c
+        if self.text:
+            plain = "".join(f"!{c}" if c in "!%_" else c for c in self.text.lower())
+            holds = f"%{plain}%"
+            yield or_(*(func.lower(column).like(holds, escape="!") for column in (row.actor, row.object, row.detail)))
+        if self.kind:
+            yield or_(row.action == self.kind, row.action.startswith(f"{self.kind}.", autoescape=True))
+        if self.since is not None:
+            yield row.at >= self.since
+        if self.until is not None:
+            yield row.at < self.until
+
+
 class Audit:
     """The audit log of one database."""
 
@@ -109,6 +134,12 @@ class Audit:
         with self._db.read() as reader:
             return tuple(_entry(row) for row in reader.all(_RECENT, {"before": before, "count": count}))
 
+    def search(self, wanted: Wanted, count: int = 100, before: int = _END) -> tuple[Entry, ...]:
+        """The rows that fit with an id below `before`, newest first."""
+        chosen = select(*_COLUMNS).where(t.audit.c.id < before, *wanted.conditions())
+        with self._db.read() as reader:
+            return tuple(_entry(row) for row in reader.once(chosen.order_by(t.audit.c.id.desc()).limit(count)))
+
     def verify(self) -> list[int]:
         """The ids of rows that do not fit: edited ones, and the first after a cut."""
         return list(self._broken())
@@ -129,4 +160,5 @@ def _digest(previous: bytes, fact: Row) -> bytes:
 
 
 def _entry(row: Row) -> Entry:
-    return Entry(int(row[0]), OrganisationId(row[1]), Millis(row[2]), row[3], row[4], row[5], json.loads(row[6]))
+    ident, organisation, at, actor, action, object, detail = row[:7]
+    return Entry(int(ident), OrganisationId(organisation), Millis(at), actor, action, object, json.loads(detail))

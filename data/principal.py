@@ -6,7 +6,7 @@ in which organisation, in which role and over which protocol. Rights are checked
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from data.ids import AccountId, OrganisationId
@@ -34,3 +34,5 @@ class Principal:
     address: str
     role: Role = Role.USER
     language: str = "en"
+    credential: int | None = field(default=None, compare=False)
+    """What was proved: a password or an app password by its id; None for a session of the pages, and for the system."""

@@ -6,9 +6,10 @@ receipt, queue and delivery. Causes are codes with parameters (data.reason); no 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, case, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, insert, not_, or_, select
 
 from data.disk import tables as t
 from data.disk.db import Database, Row, Tx
@@ -42,22 +43,24 @@ _COLUMNS = (
 _OF = select(*_COLUMNS).where(t.story.c.trail == _b("trail")).order_by(t.story.c.id)
 _RECENT = select(*_COLUMNS).where(t.story.c.id < _b("before")).order_by(t.story.c.id.desc()).limit(_b("count"))
 _s = t.story.c
-_OLDEST = _s.id >= _b("oldest")
-_FOUND = _RECENT.where(
-    _OLDEST,
-    or_(
-        _s.trail == _b("exactly"),
-        func.lower(_s.sender).like(_b("text"), escape="!"),
-        func.lower(_s.recipient).like(_b("text"), escape="!"),
-    ),
-)
-_OUT = case((_s.reason.like("queue.sent%"), 1), else_=0)
+_SENT = _s.reason.like("queue.sent%")
+_OUT = case((_SENT, 1), else_=0)
 _SLOT = (_s.at - _b("since")) // _b("step")
 _FLOW = select(_SLOT, _s.event, _OUT, func.count()).where(_s.at >= _b("since")).group_by(_SLOT, _s.event, _OUT)
 _NEWEST = select(func.max(_s.id))
 _END = 2**62
 SEARCHED = 200_000
-"""How many of the latest hops a search looks through, so that it ends soon."""
+"""How many of the latest hops a search without a day looks through, so that it ends soon."""
+_DELIVERED = _s.event == "delivered"
+OUTCOMES: dict[str, ColumnElement[bool]] = {
+    "stored": and_(_DELIVERED, not_(_SENT)),
+    "sent": and_(_DELIVERED, _SENT),
+    "deferred": _s.event == "deferred",
+    "failed": or_(_s.event == "failed", _s.event == "expired"),
+    "held": or_(_s.event == "held", _s.event == "released"),
+    "dropped": or_(_s.event == "cancelled", _s.event == "discarded"),
+}
+"""What a search may ask for: hops that came to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,33 @@ class Hop:
     sender: str
     recipient: str
     reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a search asks for; every part that is given must fit. `text` is a trail, or part of an address; `outcome` a
+    key of OUTCOMES; `since` and `until` bound the time (milliseconds, the end not included)."""
+
+    text: str = ""
+    outcome: str = ""
+    since: Millis | None = None
+    until: Millis | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """As SQL."""
+        if self.text:
+            holds = _within(self.text)
+            yield or_(
+                _s.trail == self.text,
+                func.lower(_s.sender).like(holds, escape="!"),
+                func.lower(_s.recipient).like(holds, escape="!"),
+            )
+        if self.outcome:
+            yield OUTCOMES[self.outcome]
+        if self.since is not None:
+            yield _s.at >= self.since
+        if self.until is not None:
+            yield _s.at < self.until
 
 
 class Story:
@@ -119,12 +149,12 @@ class Story:
         with self._db.read() as reader:
             return tuple(_hop(row) for row in reader.all(_RECENT, {"before": before, "count": count}))
 
-    def search(self, text: str, count: int = 100, before: int = _END) -> tuple[Hop, ...]:
-        """Of the latest SEARCHED hops those of a message (its trail) or of an address that holds `text`, newest first."""
+    def search(self, sought: Sought, count: int = 100, before: int = _END) -> tuple[Hop, ...]:
+        """The hops that fit, newest first, with an id below `before`: of one span of time, or of the latest SEARCHED."""
         with self._db.read() as reader:
-            oldest = int(reader.value(_NEWEST) or 0) - SEARCHED
-            asked = {"before": before, "count": count, "oldest": oldest, "exactly": text, "text": _within(text)}
-            return tuple(_hop(row) for row in reader.all(_FOUND, asked))
+            oldest = 0 if sought.since is not None else int(reader.value(_NEWEST) or 0) - SEARCHED
+            chosen = select(*_COLUMNS).where(_s.id < before, _s.id >= oldest, *sought.conditions())
+            return tuple(_hop(row) for row in reader.once(chosen.order_by(_s.id.desc()).limit(count)))
 
     def flow(self, since: Millis, step: int) -> list[tuple[int, str, bool, int]]:
         """How many hops of each kind since then: (slot of `step` milliseconds, event, went out to a remote, count)."""

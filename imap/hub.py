@@ -16,7 +16,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from data.ids import AccountId, MailboxId
-from data.store.changes import AccessEnded, Added, Change, ChangeBus, Expunged, FlagsChanged, QueueChanged, Subscribed
+from data.store.changes import (
+    AccessEnded,
+    Added,
+    Change,
+    ChangeBus,
+    Expunged,
+    FlagsChanged,
+    QueueChanged,
+    SessionsEnded,
+    Subscribed,
+)
 from data.store.messages import Known
 from imap.view import View
 
@@ -25,6 +35,9 @@ MAX_OPENING = 20_000
 MAX_MIRRORS = 500
 MAX_MIRRORED = 4_000_000
 """Mailboxes, and UIDs in them, that are remembered for the next SELECT: 16 MB at most."""
+
+_ELSEWHERE = QueueChanged | Subscribed | AccessEnded | SessionsEnded
+"""Changes that no mailbox hears of."""
 
 Soon = Callable[[Callable[[], None]], object]
 """`loop.call_soon_threadsafe`, or what stands in for it."""
@@ -135,7 +148,7 @@ class Hub:
         if isinstance(change, AccessEnded):
             for show_out in self._doormen:
                 show_out(change.account)
-        if isinstance(change, QueueChanged | Subscribed | AccessEnded):
+        if isinstance(change, _ELSEWHERE):
             return
         mirror = self._mirrors.get(change.mailbox)
         if mirror is not None and isinstance(change, Added | Expunged | FlagsChanged):
@@ -192,7 +205,7 @@ class Hub:
         self._openings.discard(opening)
         mirror = None if opening.lost else self._mirror(view)
         for change in opening.changes:
-            if not isinstance(change, QueueChanged | Subscribed | AccessEnded) and change.mailbox == view.mailbox:
+            if not isinstance(change, _ELSEWHERE) and change.mailbox == view.mailbox:
                 view.note(change)
                 if mirror is not None and isinstance(change, Added | Expunged | FlagsChanged):
                     mirror.apply(change)

@@ -176,6 +176,9 @@ AUTH_UNKNOWN = Reply(504, "5.5.4", "Mechanism not offered")
 AUTH_CANCELLED = Reply(501, "5.7.0", "Sign-in cancelled")
 AUTH_BAD = Reply(501, "5.5.2", "That is no SASL response")
 AUTH_FAILED = Reply(535, "5.7.8", "User name or password not right")
+AUTH_APP_PASSWORD = Reply(
+    535, "5.7.8", "Two-step sign-in is on: use an app password, made in webmail under Password and sign-in"
+)
 AUTH_LATER = Reply(454, "4.7.0", "Signing in is not possible now; try again later")
 AUTH_TOO_OFTEN = Reply(421, "4.7.0", "Too many failed sign-ins", closes=True)
 

@@ -108,9 +108,10 @@ class Submission:
             raise Refused(reply.NOT_YOUR_RETURN_PATH, "identity.return-path")
 
     def _require_active(self, principal: Principal) -> None:
-        """An account that was suspended or deleted after it signed in sends nothing more."""
+        """An account that was suspended or deleted after it signed in sends nothing more, nor a password that was revoked."""
         try:
             active = self._directory.account_by_id(principal.account).status is Status.ACTIVE
+            active = active and self._directory.still_proves(principal)
         except NotFound:
             active = False
         if not active:

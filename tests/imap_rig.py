@@ -39,7 +39,8 @@ _LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
 
 
 class MemoryLine:
-    """A transport that keeps what is written; `deaf` is a client that does not read."""
+    """A transport that keeps what is written; `deaf` is a client that does not read, `patience` how much one that
+    will be has read before."""
 
     def __init__(self, peer: str = "127.0.0.1") -> None:
         self.peer = peer
@@ -47,7 +48,9 @@ class MemoryLine:
         self.closed = False
         self.tls = False
         self.paused = False
+        self.pauses = 0
         self.deaf = False
+        self.patience: int | None = None
         self.gone = False
         self._room: asyncio.Future[None] | None = None
 
@@ -58,6 +61,8 @@ class MemoryLine:
     def write(self, data: bytes) -> None:
         if not self.closed:
             self.written += data
+        if self.patience is not None and len(self.written) > self.patience:
+            self.deaf = True
 
     async def room(self) -> None:
         while self.deaf and not self.gone:
@@ -68,7 +73,7 @@ class MemoryLine:
 
     def hear(self) -> None:
         """The client reads again."""
-        self.deaf = False
+        self.deaf, self.patience = False, None
         self.wake()
 
     def wake(self) -> None:
@@ -83,6 +88,7 @@ class MemoryLine:
 
     def pause(self) -> None:
         self.paused = True
+        self.pauses += 1
 
     def resume(self) -> None:
         self.paused = False

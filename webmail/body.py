@@ -25,7 +25,7 @@ from data.mime.part import Part
 from data.mime.plaintext import part_text
 from data.principal import Principal
 from data.store.listing import Letter
-from webmail import pictures
+from webmail import pictures, senders
 from webmail.reading import clean_name, leaves, root_of, text_parts
 
 TEXT_MOST: Final = 1024 * 1024
@@ -111,7 +111,11 @@ class Bodies:
         if made.rich is not None:
             paths = _inline_paths(opened)
             # the reader's wish holds in our own frame: a link of a message to this place shows no picture
-            wanted = call.query.get("remote") == "1" and (call.asked.header("Sec-Fetch-Dest") or "iframe") == "iframe"
+            letter, framed = opened.letter, (call.asked.header("Sec-Fetch-Dest") or "iframe") == "iframe"
+            asked_for = call.query.get("remote") == "1" or await call.blocking(
+                senders.shows, self._parts.settings, call.account.id, letter.prefix, letter.from_
+            )
+            wanted = framed and asked_for
             remote = pictures.paths(self._seals, call.account.id, opened.letter.message) if wanted else None
             html = made.rich.shown(inline=paths.get, remote=remote)
             blocked = 0 if wanted else len(made.rich.remote)

@@ -4,7 +4,8 @@
     GET  /compose/reply|all|forward/<box>/<uid>  an answer to a message
     GET  /compose/draft/<box>/<uid>            a draft goes on
     POST /compose                              do=save|send|attach|discard
-    GET  /outgoing/<key>, POST /outgoing/<key>/undo
+    GET  /outgoing/<key>                       what was sent, and until when that can be undone (to a script: JSON)
+    POST /outgoing/<key>/undo
     POST /upload?key=&version=&name=           a file for a draft that was saved (native)
 
 Promises: opening changes nothing; a page without scripts can do all of it. A draft is saved before its message is sent,
@@ -31,7 +32,7 @@ from appliance.web.native import Call, Native
 from appliance.web.pages import zone_of
 from appliance.web.parts import WebParts
 from appliance.web.service import INCOMING
-from data.errors import Conflict, Invalid, NotFound, TooBig
+from data.errors import Conflict, Invalid, NotFound, StoreError, TooBig
 from data.ids import MailboxId
 from data.mime.address import Address, AddressError
 from data.mime.compose import Attachment, compose
@@ -40,10 +41,10 @@ from data.mime.plaintext import text_of
 from data.principal import Principal
 from data.store.drafts import Drafts
 from data.store.keys import Flag
-from data.store.quota import usage
 from smtp.submission import Refused
 from webmail import writing
-from webmail.folders import folders
+from webmail.folders import folder_of
+from webmail.framing import framed
 from webmail.outgoing import Outgoing, told
 from webmail.reading import File, files, root_of
 from webmail.writing import FILES_MOST, Fields, Read
@@ -292,19 +293,12 @@ def _editor(
     work: Writing, fields: Fields, how: str, *, status: int = 200, notice: str = "", problem: str = ""
 ) -> Response:
     current = here()
-    store, principal = current.parts.store, current.principal
-    special, others = folders(store.mailboxes.list(principal, principal.account))
-    with current.parts.db.read() as reader:
-        held = usage(reader, principal.account)
     return page(
         "mail/compose.html",
         status,
-        box=None,
-        special=special,
-        others=others,
-        held=held,
+        **framed(current, None),
         fields=fields,
-        files=work.files(principal, fields),
+        files=work.files(current.principal, fields),
         title=_TITLES.get(how, _TITLES["draft"]),
         how=how,
         notice=notice,
@@ -378,7 +372,7 @@ def _send(work: Writing, current: Here, fields: Fields) -> Response:
         left = work.drafts.find(principal, work.special(principal, "\\Drafts"), _message_id(principal, fields.key))
         if left is not None:
             work.settle(principal, left, fields.key)
-        return moved(f"/outgoing/{fields.key}")
+        return _after(work, current, fields)
     found, wrong = writing.recipients(fields)
     people = tuple({one.spec.lower(): one for each in found.values() for one in each}.values())
     errors = {**fields.errors, **wrong}
@@ -397,7 +391,23 @@ def _send(work: Writing, current: Here, fields: Fields) -> Response:
         work.send(principal, fields, people)
     except Refused as error:
         return _editor(work, fields, "draft", status=422, problem=told(error))
-    return moved(f"/outgoing/{fields.key}")
+    return _after(work, current, fields)
+
+
+def _after(work: Writing, current: Here, fields: Fields) -> Response:
+    """Where one goes on: to a page that offers to undo or, where a script shows that, to where one came from."""
+    if request.form.get("toast") != "1":
+        return moved(f"/outgoing/{fields.key}")
+    back, origin = "/mail/inbox", writing.origin_of(fields.origin)
+    if origin is not None:
+        try:
+            letter = work.parts.store.listing.letter(current.principal, MailboxId(origin[1]), origin[2])
+            box = work.parts.store.mailboxes.get_id(current.principal, letter.mailbox)
+            back = f"/mail/{folder_of(box).slug}/t{letter.thread}"
+        except StoreError:
+            # it is gone, or in a folder that is no longer shared
+            back = "/mail/inbox"
+    return moved(f"{back}?sent={fields.key}")
 
 
 def _uploaded() -> tuple[Attachment, ...]:
@@ -421,4 +431,7 @@ def _outgoing(work: Writing, key: str) -> Response:
         raise NotFound(f"{name} is not in Sent")
     letter = work.parts.store.listing.letter(principal, sent, uid)
     left = max(0, work.out.undo_seconds - (current.parts.clock.now() - letter.date) // 1000)
-    return page("mail/outgoing.html", letter=letter, key=name, left=min(left, work.out.undo_seconds))
+    left = min(left, work.out.undo_seconds)
+    if current.asked.fragment:
+        return Response(json.dumps({"left": left}), mimetype="application/json", headers={"Cache-Control": "no-store"})
+    return page("mail/outgoing.html", letter=letter, key=name, left=left)

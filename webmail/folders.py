@@ -47,6 +47,33 @@ class Folder:
     new: bool
     depth: int
 
+    @property
+    def total(self) -> int:
+        """Messages."""
+        return self.box.messages
+
+    @property
+    def unread(self) -> int:
+        """Unread messages."""
+        return self.box.unseen
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A list that is no folder: what it is called, where it is; it has no messages of its own to count."""
+
+    slug: str
+    name: str
+    icon: str
+    known: bool = True
+    total: int = 0
+    unread: int = 0
+
+
+STARRED: Final = View("starred", N_("Starred"), "star")
+SEARCH: Final = View("search", N_("Search results"), "search")
+VIEWS: Final[Mapping[str, View]] = {one.slug: one for one in (STARRED, SEARCH)}
+
 
 def kind_of(box: Mailbox) -> Kind | None:
     """How a mailbox of a special use is shown; None for any other."""
@@ -58,7 +85,8 @@ def folder_of(box: Mailbox) -> Folder:
     kind = kind_of(box)
     if kind is None:
         name = box.name.rpartition("/")[2]
-        return Folder(box, box.objectid, name, "folder", False, box.unseen, box.unseen > 0, box.name.count("/"))
+        depth = box.name.count("/")
+        return Folder(box, box.objectid, name, "folder", False, box.unseen, box.unseen > 0, depth)
     drafts = kind.slug == "drafts"
     quiet = kind.slug in {"sent", "trash", "archive"}
     count = box.messages if drafts else 0 if quiet else box.unseen
@@ -71,6 +99,14 @@ def folders(boxes: Iterable[Mailbox]) -> tuple[tuple[Folder, ...], tuple[Folder,
     special = [one for one in all_of_them if one.known]
     special.sort(key=lambda one: _ORDER.index(INBOX if one.box.name == INBOX else one.box.special_use or INBOX))
     return tuple(special), tuple(one for one in all_of_them if not one.known)
+
+
+def counts_of(boxes: Iterable[Mailbox]) -> dict[str, dict[str, int | bool]]:
+    """How each folder stands, by its word in paths: for scripts, as webmail.events tells it."""
+    return {
+        one.slug: {"messages": one.total, "unread": one.unread, "count": one.count, "bright": one.new}
+        for one in map(folder_of, boxes)
+    }
 
 
 def find(mailboxes: Mailboxes, principal: Principal, slug: str) -> Mailbox:

@@ -22,6 +22,7 @@ from data.mime.address import Address
 from data.principal import Principal
 from data.spool.items import Spool
 from smtp.submission import Refused, Submission, SubmitRecipient, SubmitRequest, Via
+from webmail.fates import item_key, trail_of
 
 UNDO_SECONDS: Final = 10
 _SECONDS: Final = 60
@@ -60,7 +61,7 @@ class Outgoing:
 
     def item(self, principal: Principal, key: str) -> ItemId | None:
         """What was sent under a key."""
-        return self.db.write(lambda tx: self.spool.find_in(tx, principal.account, _name(key)))
+        return self.db.write(lambda tx: self.spool.find_in(tx, principal.account, item_key(key)))
 
     def send(self, principal: Principal, key: str, people: Iterable[Address], content: bytes, now: Millis) -> ItemId:
         """Send, in a while; from a page's thread. Raises Refused, StoreError."""
@@ -73,14 +74,15 @@ class Outgoing:
             via=Via("HTTP"),
             smtputf8=not plain,
             not_before=Millis(now + self.undo_seconds * 1000),
-            idempotency_key=_name(key),
+            idempotency_key=item_key(key),
+            trail=trail_of(principal.account, key),
         )
         future = asyncio.run_coroutine_threadsafe(self.door.submit(request), self.loop)
         return future.result(_SECONDS).item
 
     def cancel_in(self, tx: Tx, principal: Principal, key: str) -> None:
         """Undo what was sent under a key. Raises NotFound, Conflict when it is on its way."""
-        item = self.spool.find_in(tx, principal.account, _name(key))
+        item = self.spool.find_in(tx, principal.account, item_key(key))
         if item is None:
             raise NotFound(f"nothing was sent as {key}")
         if not self.spool.cancel_in(tx, item, principal.account):
@@ -90,7 +92,3 @@ class Outgoing:
 def told(error: Refused) -> str:
     """What a person is told when the door refuses."""
     return REFUSALS.get(error.why, _OTHER)
-
-
-def _name(key: str) -> str:
-    return f"web.{key}"

@@ -6,8 +6,9 @@ May not: print, or ask anybody anything; panel, API and command line call the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeVar
 
 from data.audit import Audit
 from data.clock import Clock
@@ -16,10 +17,11 @@ from data.directory.addresses import is_known, required
 from data.directory.credentials import hash_password
 from data.directory.directory import Directory
 from data.directory.facts import Account, AliasKind, Status
+from data.directory.people import administrators_in
 from data.directory.settings import Scope, Settings, Value
 from data.disk.db import Database, Tx
 from data.disk.seal import Keys
-from data.errors import Invalid, NotFound
+from data.errors import Conflict, Invalid, NotFound
 from data.ids import AccountId
 from data.principal import Role
 from data.store.changes import AccessEnded
@@ -27,6 +29,26 @@ from data.store.quota import Usage, usage
 from data.store.store import Store
 
 T = TypeVar("T")
+CONSOLE: Final = "console:"
+"""How an actor is called who acts on the machine itself, by the command line; what follows is the user id there."""
+Guard = Callable[[], None]
+"""Called inside the transaction, before anything is written: raises Changed when it is not what was seen any more."""
+
+
+def unguarded() -> None:
+    """Whatever is there is overwritten."""
+
+
+class Changed(Conflict):
+    """Somebody else changed it since it was looked at."""
+
+    public = "Somebody else has changed it meanwhile"
+
+
+class LastAdministrator(Conflict):
+    """Nobody would be left who may administer this server."""
+
+    public = "This is the last administrator: nobody else could let anybody in again"
 
 
 class Office(Protocol):
@@ -93,11 +115,12 @@ def set_password(ground: Office, address: str, password: str, actor: str) -> Non
 
 
 def set_status(ground: Office, address: str, status: Status, actor: str) -> None:
-    """Suspend an account (it still receives) or let it sign in again."""
+    """Suspend an account (it still receives) or let it sign in again. Raises LastAdministrator."""
     account = ground.directory.account(address)
 
     def op(tx: Tx) -> None:
-        ground.directory.set_status_in(tx, account.id, status)
+        with _somebody_left_in(tx, account.id, actor):
+            ground.directory.set_status_in(tx, account.id, status)
         if status is not Status.ACTIVE:
             tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, f"account.{status.value}", account.address)
@@ -106,19 +129,30 @@ def set_status(ground: Office, address: str, status: Status, actor: str) -> None
 
 
 def edit_account(
-    ground: Office, account: Account, *, name: str, role: Role, quota: int, language: str, actor: str
+    ground: Office,
+    account: Account,
+    *,
+    name: str,
+    role: Role,
+    quota: int,
+    language: str,
+    actor: str,
+    guard: Guard = unguarded,
 ) -> tuple[str, ...]:
-    """Change what an account is called and may do; returns the names of what was changed, none being nothing to do."""
+    """Change what an account is called and may do; returns the names of what was changed, none being nothing to do.
+    Raises LastAdministrator, and Changed by the guard."""
     wanted = {"name": name, "role": role.value, "quota": quota, "language": language}
     held = {"name": account.name, "role": account.role.value, "quota": account.quota, "language": account.language}
     changed = {key: value for key, value in wanted.items() if value != held[key]}
 
     def op(tx: Tx) -> None:
+        guard()
         directory = ground.directory
         if "name" in changed:
             directory.set_name_in(tx, account.id, name)
         if "role" in changed:
-            directory.set_role_in(tx, account.id, role)
+            with _somebody_left_in(tx, account.id, actor):
+                directory.set_role_in(tx, account.id, role)
         if "quota" in changed:
             directory.set_quota_in(tx, account.id, quota)
         if "language" in changed:
@@ -159,7 +193,8 @@ def change_account(
         if name is not None:
             ground.directory.set_name_in(tx, account.id, name)
         if role is not None:
-            ground.directory.set_role_in(tx, account.id, role)
+            with _somebody_left_in(tx, account.id, actor):
+                ground.directory.set_role_in(tx, account.id, role)
         if quota is not None:
             ground.directory.set_quota_in(tx, account.id, quota)
         detail = {field: value for field, value in told.items() if value is not None}
@@ -169,11 +204,12 @@ def change_account(
 
 
 def delete_account(ground: Office, address: str, actor: str) -> None:
-    """End an account; its mail stays until a purge."""
+    """End an account; its mail stays until a purge. Raises LastAdministrator."""
     account = ground.directory.account(address)
 
     def op(tx: Tx) -> None:
-        ground.directory.delete_account_in(tx, account.id)
+        with _somebody_left_in(tx, account.id, actor):
+            ground.directory.delete_account_in(tx, account.id)
         tx.publish(AccessEnded(account.id))
         _record(ground, tx, actor, "account.delete", account.address, account=account.id)
 
@@ -203,13 +239,14 @@ def add_alias(ground: Office, address: str, targets: Sequence[str], *, group: bo
     _write(ground, op)
 
 
-def set_targets(ground: Office, address: str, targets: Sequence[str], actor: str) -> None:
+def set_targets(ground: Office, address: str, targets: Sequence[str], actor: str, *, guard: Guard = unguarded) -> None:
     """Where an alias (one target) or a group leads from now on."""
     kinds = [alias.kind for alias in ground.directory.aliases() if alias.address == address]
     if kinds == [AliasKind.ALIAS] and len(targets) != 1:
         raise Invalid(f"{len(targets)} targets", public="An alias has one target; make a group for several")
 
     def op(tx: Tx) -> None:
+        guard()
         ground.directory.set_targets_in(tx, address, targets)
         _record(ground, tx, actor, "alias.edit", address, targets=len(targets))
 
@@ -232,13 +269,14 @@ def delete_alias(ground: Office, address: str, actor: str) -> None:
     _write(ground, op)
 
 
-def set_catch_all(ground: Office, domain: str, address: str | None, actor: str) -> None:
+def set_catch_all(ground: Office, domain: str, address: str | None, actor: str, *, guard: Guard = unguarded) -> None:
     """Who gets the mail for unknown local parts of a domain; None refuses it again. Raises Invalid, NotFound."""
     if address is not None and unknown(ground, [address]):
         # unknown names would lead to an unknown name
         raise NotFound(address, public=f"There is no {address}")
 
     def op(tx: Tx) -> None:
+        guard()
         ground.directory.set_catch_all_in(tx, domain, address)
         _record(ground, tx, actor, "domain.catch-all", domain, address=address or "")
 
@@ -246,12 +284,20 @@ def set_catch_all(ground: Office, domain: str, address: str | None, actor: str) 
 
 
 def change_setting(
-    ground: Office, name: str, value: Value | None, actor: str, *, address: str | None = None, locked: bool = False
+    ground: Office,
+    name: str,
+    value: Value | None,
+    actor: str,
+    *,
+    address: str | None = None,
+    locked: bool = False,
+    guard: Guard = unguarded,
 ) -> None:
     """Set a setting of the organisation, or of the account at `address`; None lets the wider value or default hold."""
     scope = scope_of(ground, address)
 
     def op(tx: Tx) -> None:
+        guard()
         if value is None:
             ground.settings.clear_in(tx, scope, name)
         else:
@@ -278,6 +324,16 @@ def held(ground: Office, account: Account) -> Usage:
     """What an account holds, and may hold."""
     with ground.db.read() as reader:
         return usage(reader, account.id)
+
+
+@contextmanager
+def _somebody_left_in(tx: Tx, account: AccountId, actor: str) -> Iterator[None]:
+    """Around what may take an administrator away: afterwards there is one still, if this account was one. Whoever sits
+    at the console may do without: the console can always make another."""
+    before = administrators_in(tx)
+    yield
+    if account in before and not administrators_in(tx) and not actor.startswith(CONSOLE):
+        raise LastAdministrator(f"account {account} is the last administrator")
 
 
 def _write(ground: Office, op: Callable[[Tx], T]) -> T:

@@ -5,14 +5,14 @@ Promises: a change and its audit row are one transaction. May not: deliver; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from appliance.ops import waiting
 from appliance.ops.control import Result, Tell
 from appliance.ops.people import Office
 from data.disk.db import Tx
-from data.errors import Invalid
+from data.errors import Conflict, Invalid, NotFound
 from data.ids import ItemId
 from data.reason import Reason
 from data.spool.envelope import NEVER_DUE
@@ -84,16 +84,38 @@ def _changing(action: str, change: Change) -> Callable[[Sorting, Result, Tell, s
     return command
 
 
+def change_all(ground: Sorting, action: str, items: Sequence[ItemId], actor: str) -> tuple[int, int]:
+    """The same change for many items: (how many were changed, how many were left alone because they do not wait any more
+    or are on the wire right now)."""
+
+    def op(tx: Tx) -> tuple[int, int]:
+        done, changed = [], 0
+        for item in items:
+            try:
+                changed += _CHANGES[action](ground, tx, item, actor)
+                done.append(item)
+            except (NotFound, Conflict):
+                continue  # both are raised before anything is written
+        if done:
+            _record(ground, tx, actor, action, ",".join(map(str, done)), changed)
+        return len(done), len(items) - len(done)
+
+    return ground.db.write(op)
+
+
 def _record(ground: Sorting, tx: Tx, actor: str, action: str, object: str, changed: int) -> None:
     organisation = ground.directory.organisation().id
     detail = {"recipients": changed}
     ground.audit.record_in(tx, organisation=organisation, actor=actor, action=action, object=object, detail=detail)
 
 
+_CHANGES: Mapping[str, Change] = {
+    "queue.retry": lambda ground, tx, item, actor: ground.spool.retry_in(tx, item),
+    "queue.hold": lambda ground, tx, item, actor: ground.spool.hold_in(tx, item, HELD),
+    "queue.release": lambda ground, tx, item, actor: ground.spool.release_in(tx, item),
+    "queue.drop": lambda ground, tx, item, actor: ground.spool.drop_in(tx, item, actor),
+}
 COMMANDS: Mapping[str, Callable[[Sorting, Result, Tell, str], Result]] = {
     "queue.list": _list,
-    "queue.retry": _changing("queue.retry", lambda ground, tx, item, actor: ground.spool.retry_in(tx, item)),
-    "queue.hold": _changing("queue.hold", lambda ground, tx, item, actor: ground.spool.hold_in(tx, item, HELD)),
-    "queue.release": _changing("queue.release", lambda ground, tx, item, actor: ground.spool.release_in(tx, item)),
-    "queue.drop": _changing("queue.drop", lambda ground, tx, item, actor: ground.spool.drop_in(tx, item, actor)),
+    **{action: _changing(action, change) for action, change in _CHANGES.items()},
 }

@@ -24,6 +24,7 @@ from appliance.net.tls import Certificates
 from appliance.ops.errors import FAILED, OperatorError
 from appliance.ops.state import Ground, database_of, load_config
 from appliance.statedir import raise_open_files
+from data.disk.crashpoints import hit
 from data.disk.schema import quick_check
 
 CHECK_SECONDS = 0.5
@@ -55,6 +56,7 @@ def recover(ground: Ground, log: Log) -> None:
     if damage:
         raise OperatorError(f"the database is damaged ({damage}); restore it from a backup", FAILED)
     deferred = ground.spool.recover()
+    hit("C21")
     swept = ground.store.blobs.sweep_temporary()
     log.info("recover", deferred=deferred, swept=swept)
     ground.directory.refresh()

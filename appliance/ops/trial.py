@@ -1,7 +1,8 @@
 """The trial: a state directory with everything a first look needs, made when it is not there yet.
 
 Promises: example.test on 127.0.0.1, profile development, an administrator and two people with random passwords, which
-stand in DIR/logins.txt (0600) and are named again by every start. Nothing is asked.
+stand in DIR/logins.txt (0600) and are named again by every start, and sample mail for the three, added once. Nothing is
+asked.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from appliance.config import PORTS, Config
 from appliance.ops import init, people
 from appliance.ops import state as ground_floor
 from appliance.ops.errors import OperatorError
+from appliance.ops.samples import fill as samples
 from data.clock import SystemClock
 from data.directory.credentials import new_password
 from data.disk.files import write_durably
@@ -23,9 +25,9 @@ DOMAIN = "example.test"
 HOST = "mail.example.test"
 LOGINS = "logins.txt"
 PEOPLE = (
-    ("admin", "Ada Administrator", Role.ADMINISTRATOR),
-    ("ann", "Ann Example", Role.USER),
-    ("bob", "Bob Example", Role.USER),
+    ("admin", "Ada Marsh", Role.ADMINISTRATOR),
+    ("ann", "Ann Weber", Role.USER),
+    ("bob", "Bob Li", Role.USER),
 )
 _BASES = range(20_000, 60_000, 1_000)
 _LOOPBACK = "127.0.0.1"
@@ -35,7 +37,7 @@ def prepare(state: Path) -> None:
     """Make the trial if it is not there, and say how to reach it. Raises OperatorError."""
     if not ground_floor.set_up(state):
         values = {"hostname": HOST, "base_port": free_base(), "profile": "development"}
-        init.initialise(state, init.Choices(DOMAIN, "Example", values), SystemClock())
+        init.initialise(state, init.Choices(DOMAIN, "Example Joinery", values), SystemClock())
     config = ground_floor.load_config(state)
     if not (state / LOGINS).exists():
         _populate(state, config)
@@ -45,7 +47,7 @@ def prepare(state: Path) -> None:
 
 
 def _populate(state: Path, config: Config) -> None:
-    """The accounts, then the file that names them: a break in between gives everybody a new password."""
+    """The accounts and their mail, then the file that names them: a break in between gives everybody a new password."""
     passwords = {f"{local}@{DOMAIN}": new_password() for local, _, _ in PEOPLE}
     with ground_floor.hold(state) as held:
         ground = ground_floor.open_ground(held, config, SystemClock())
@@ -56,6 +58,7 @@ def _populate(state: Path, config: Config) -> None:
                     people.set_password(ground, address, password, "trial")
                 else:
                     people.add_account(ground, address, password=password, name=name, role=role, actor="trial")
+            samples.fill(ground)
         finally:
             ground.close()
     lines = [f"{address}  {password}\n" for address, password in passwords.items()]

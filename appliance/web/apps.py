@@ -38,6 +38,7 @@ PROOF: Final = "mailstead.proof"
 """What the site puts into the environment of a request."""
 FIELDS_MOST: Final = 1_000
 _PACK_FROM: Final = 800
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 # the public texts of data.errors, marked here for translation: data knows no language
 _SAID: Final = (
@@ -135,6 +136,9 @@ def _admit(app: WebApp, parts: WebParts) -> Response | None:
         return failed(403)
     if not allows(declared.access, app.face, visitor.session):
         return _turned_away(declared.access, current)
+    if not asked.safe and request.mimetype not in _FORMS and (request.content_length or request.mimetype):
+        # what no page can read is refused, not taken for an empty form
+        return failed(400)
     return None
 
 

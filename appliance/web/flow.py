@@ -17,6 +17,7 @@ from appliance.auth import LoginRefused
 from appliance.i18n import N_
 from appliance.web.access import Access, Face, Routes, allows
 from appliance.web.apps import PROOF, Here, here, moved, page
+from appliance.web.connecting import settings_of
 from appliance.web.forms import Form
 from appliance.web.guard import CSRF_FIELD, Asked, from_here, local_path
 from appliance.web.pages import LANGUAGES
@@ -31,6 +32,7 @@ from data.disk.db import Tx
 from data.errors import Invalid
 from data.ids import AccountId
 from data.principal import ADMINISTRATORS
+from data.store.changes import AccessEnded
 
 PROTOCOL: Final = "web"
 PASSWORD_LEAST: Final = 10
@@ -46,6 +48,7 @@ _OUTCOMES: Mapping[Outcome, str] = {
 _DONE: Mapping[str, str] = {
     "password": N_("The password was changed. Everywhere else you are signed out."),
     "off": N_("Two-step sign-in is off."),
+    "revoked": N_("The app password was revoked. What used it is signed out."),
 }
 
 
@@ -69,13 +72,13 @@ async def prove(parts: WebParts, face: Face, asked: Asked, form: Mapping[str, st
 
 
 async def prove_again(parts: WebParts, face: Face, asked: Asked, form: Mapping[str, str]) -> Proof | None:
-    """The same for somebody who is signed in and gives the password once more (field `old`)."""
+    """The same for somebody who is signed in and gives the password once more (field `old`, or `proof`)."""
     if not from_here(asked) or not parts.doorman.proved(face, asked, form.get(CSRF_FIELD)):
         return None
     visitor = await parts.workers.blocking(parts.doorman.visitor, face, asked)
     if not allows(face.member, face, visitor.session) or visitor.session is None:
         return None
-    return await _ask(parts, asked, visitor.session.account.address, form.get("old", ""))
+    return await _ask(parts, asked, visitor.session.account.address, form.get("old") or form.get("proof", ""))
 
 
 async def _ask(parts: WebParts, asked: Asked, identity: str, password: str) -> Proof | None:
@@ -88,7 +91,11 @@ async def _ask(parts: WebParts, asked: Asked, identity: str, password: str) -> P
     return Proof(principal.account)
 
 
-STEPS: Final[Mapping[str, Step]] = {"/login": prove, "/security/password": prove_again}
+STEPS: Final[Mapping[str, Step]] = {
+    "/login": prove,
+    "/security/password": prove_again,
+    "/security/apps": prove_again,
+}
 """What the site does on the loop, before it hands a POST to the pages, by path below the face."""
 
 
@@ -231,7 +238,7 @@ def security_routes(face: Face) -> Routes:
 
     @routes.get("/security", member)
     def show() -> Response:
-        return _security_page(Form())
+        return security_page(Form())
 
     @routes.post("/security/password", member)
     def password() -> Response:
@@ -280,7 +287,8 @@ def _end_others_in(tx: Tx, current: Here) -> None:
     current.parts.sessions.end_others_in(tx, current.account.id, keep=current.session.id)
 
 
-def _security_page(form: Form, status: int = 200) -> Response:
+def security_page(form: Form, status: int = 200) -> Response:
+    """The page, with what is wrong with the one of its forms that was sent."""
     current = here()
     parts, account = current.parts, current.account
     return page(
@@ -291,6 +299,8 @@ def _security_page(form: Form, status: int = 200) -> Response:
         enrolled=parts.factors.enrolled(account.id),
         left=parts.factors.left(account.id),
         sessions=parts.sessions.of(account.id),
+        app_passwords=parts.app_passwords.of(account.id),
+        program=settings_of(parts.config),
         session=current.session,
         scope={
             name: parts.settings.setting(Scope.account(account.id), f"web.{name}") for name in ("language", "theme")
@@ -310,15 +320,16 @@ def _change_password(form: Form) -> Response:
     if form.good and not (isinstance(proof, Proof) and proof.account == account.id):
         form.refuse("old", N_("That is not your password now."))
     if not form.good:
-        return _security_page(form, 422)
+        return security_page(form, 422)
     try:
         verifier = credentials.hash_password(new)
     except Invalid as error:
         form.refused("new", error)
-        return _security_page(form, 422)
+        return security_page(form, 422)
 
     def op(tx: Tx) -> str:
         parts.directory.set_password_in(tx, account.id, verifier)
+        tx.publish(AccessEnded(account.id))
         _end_others_in(tx, current)
         _audit_in(tx, current, "account.password")
         # a new token for this browser too: a thief of the old one does not outlive the change
@@ -353,10 +364,13 @@ def _confirm(form: Form) -> Response:
         codes = parts.factors.confirm_in(tx, current.account, code)
         if codes is not None:
             _end_others_in(tx, current)
+            # mail programs that signed in with the password alone: from now on they need one of their own
+            tx.publish(AccessEnded(current.account.id))
             _audit_in(tx, current, "account.second-factor")
         return codes
 
     codes = parts.db.write(op) if form.good else None
+    parts.directory.refresh()
     if codes is None:
         form.refuse("code", N_("That code does not fit. Is the clock of the phone right?"))
         return _enrol_page(form, 422)
@@ -379,9 +393,10 @@ def _with_code(form: Form, *, remove: bool) -> Response:
         return outcome, parts.factors.renew_codes_in(tx, current.account)
 
     outcome, codes = parts.db.write(op) if form.good else (Outcome.WRONG, ())
+    parts.directory.refresh()
     if not outcome.good:
         form.refuse("code", _OUTCOMES[outcome])
-        return _security_page(form, 403)
+        return security_page(form, 403)
     if remove:
         return moved("/security?done=off")
     return page("web/recovery.html", codes=codes)

@@ -11,6 +11,7 @@ Every template may use: `_(text, name=...)` and `ngettext`, `tell(text, params)`
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import segno
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_decimal
@@ -39,6 +39,7 @@ LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "zh_CN": "简体中文"}
 """The languages of the pages, each by its own name."""
 TAGS: Final[Mapping[str, str]] = {"en": "en", "zh_CN": "zh-Hans"}
 """What stands in `lang`."""
+_SYMBOL: Final = re.compile(r'<symbol id="([a-z0-9-]+)" viewBox="0 0 24 24">(.*?)</symbol>', re.S)
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 FAILURES: Final[Mapping[int, tuple[str, str]]] = {
@@ -86,6 +87,7 @@ class Pages:
             extensions=["jinja2.ext.i18n"],
         )
         self._guard = threading.Lock()
+        self._drawings = {found[1]: Markup(found[2]) for found in _SYMBOL.finditer(statics.text("icons.svg"))}
         self._install()
 
     def render(self, template: str, view: View, **values: Any) -> str:
@@ -150,8 +152,10 @@ class Pages:
         self._env.filters.update(when=self._when, day=self._day, moment=self._moment, octets=_octets, number=_number)
         self._env.filters.update(browser=browser, iso=_iso)
 
-    def icon(self, name: str, extra: str = "") -> Markup:
-        """A drawing of the sprite; it says nothing to a screen reader."""
+    def icon(self, name: str, extra: str = "", *, drawn: bool = False) -> Markup:
+        """A drawing of the sprite, or for a page with few (`drawn`) of its own; it says nothing to a screen reader."""
+        if drawn:
+            return Markup('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">%s</svg>') % self._drawings[name]
         shape = Markup('<svg class="icon%s" aria-hidden="true"><use href="%s#%s"></use></svg>')
         return shape % (f" {extra}" if extra else "", self.statics.url("icons.svg"), name)
 
@@ -250,6 +254,8 @@ def initials(name: str) -> str:
 
 def qr(text: str, label: str) -> Markup:
     """A QR code as an SVG of attributes only, black on white whatever the theme."""
+    import segno  # seldom shown, and half a megabyte in every server otherwise
+
     stream = io.BytesIO()
     segno.make(text, error="m").save(
         stream, kind="svg", xmldecl=False, svgns=True, omitsize=True, nl=False, border=3, dark="#000", light="#fff",

@@ -17,12 +17,15 @@ from appliance.web.pages import Pages
 from appliance.web.session import Doorman
 from data.audit import Audit
 from data.clock import Clock
+from data.directory.apps import AppPasswords
 from data.directory.directory import Directory
 from data.directory.sessions import Sessions
 from data.directory.settings import Settings
 from data.directory.totp import SecondFactors
 from data.disk.db import Database
 from data.disk.seal import Keys
+from data.index.finder import Finder
+from data.store.changes import SessionsEnded
 from data.store.store import Store
 
 
@@ -35,6 +38,7 @@ class WebParts:
     clock: Clock
     db: Database
     store: Store
+    finder: Finder
     directory: Directory
     settings: Settings
     audit: Audit
@@ -47,20 +51,22 @@ class WebParts:
     hosts: Hosts
     sessions: Sessions
     factors: SecondFactors
+    app_passwords: AppPasswords
     doorman: Doorman
 
     @classmethod
     def build(cls, *, pages: Pages, keys: Keys, config: Config, **rest: Any) -> WebParts:
         """The parts, with those of signing in made from the others."""
         db, directory, clock = rest["db"], rest["directory"], rest["clock"]
-        sessions = Sessions(db, directory, keys, clock)
+        sessions = Sessions(db, directory, keys, clock, lambda tx, account: tx.publish(SessionsEnded(account)))
         return cls(
             pages=pages,
             keys=keys,
             config=config,
             hosts=Hosts.configured(config),
             sessions=sessions,
-            factors=SecondFactors(db, keys, clock),
+            factors=SecondFactors(db, keys, clock, directory.stale_after),
+            app_passwords=AppPasswords(db, directory, keys),
             doorman=Doorman(sessions, Tokens(keys.digest)),
             **rest,
         )

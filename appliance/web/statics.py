@@ -2,6 +2,8 @@
 
 Promises: `/static/app.1a2b3c4d5e.css` is one content for ever, so that browsers keep it (`immutable`); references between
 files (`url(...)` in style sheets, `import` in our modules) are written with the hashed names before the hash is taken.
+A page asks for few files: `@import "x.css";` puts that style sheet in its place, and the modules of one page script are
+put together in it (appliance.web.bundle).
 What shrinks is kept gzipped beside its plain form. A name that is not there is an error at start, not a 404 later.
 May not: read anything but the folders it is given, or look at the disk after the start.
 """
@@ -16,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from appliance.web.bundle import BundleError, bundle, owners
 
 PREFIX: Final = "/static/"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -33,8 +37,12 @@ TYPES: Final[Mapping[str, str]] = {
 
 _SHRINKS: Final = frozenset({".css", ".js", ".json", ".svg", ".webmanifest"})
 _CSS_URL: Final = re.compile(r'url\("(?!data:)([^"]+)"\)')
-_IMPORT: Final = re.compile(r'(?m)^((?:import|export)\b[^"\n]*)"(\.{1,2}/[^"]+)"')
+_SHEET: Final = re.compile(r'(?m)^@import "([^"\n]+)";$')
 _DIGITS: Final = 10
+
+
+def _ours(name: str) -> bool:
+    return not name.startswith("vendor/")
 
 
 class StaticError(RuntimeError):
@@ -67,11 +75,19 @@ class Statics:
         self._open: set[str] = set()
         for folder in folders:
             self._collect(folder)
-        for name in sorted(self._sources):
-            self._load(name)
+        self._scripts = {n: p.read_text("utf-8") for n, p in self._sources.items() if p.suffix == ".js" and _ours(n)}
+        try:
+            self._owned = owners(self._scripts)
+            for name in sorted(self._sources.keys() - self._owned.keys()):
+                self._load(name)
+        except BundleError as error:
+            raise StaticError(str(error)) from None
+        self._scripts.clear()
 
     def url(self, name: str) -> str:
         """The path of a file by its plain name. Raises StaticError."""
+        if name in self._owned:
+            raise StaticError(f"{name} is a part of {self._owned[name]}")
         try:
             return PREFIX + self._hashed[name]
         except KeyError:
@@ -80,6 +96,10 @@ class Statics:
     def find(self, hashed: str) -> Asset | None:
         """The file of a hashed name."""
         return self._assets.get(hashed)
+
+    def text(self, name: str) -> str:
+        """What a file says. Raises StaticError."""
+        return self._assets[self.url(name).removeprefix(PREFIX)].plain.decode()
 
     def names(self) -> tuple[str, ...]:
         """Every file by its plain name."""
@@ -120,14 +140,22 @@ class Statics:
         return hashed
 
     def _resolved(self, name: str, data: bytes) -> bytes:
-        """The file with hashed names where it names others."""
-        if name.startswith("vendor/"):
+        """The file with what belongs into it, and with hashed names where it names others."""
+        if not _ours(name):
             return data
         if name.endswith(".css"):
-            return _CSS_URL.sub(lambda m: f'url("{self._reference(name, m[1])}")', data.decode()).encode()
+            return self._sheet(name, data.decode()).encode()
         if name.endswith(".js"):
-            return _IMPORT.sub(lambda m: f'{m[1]}"{self._reference(name, m[2])}"', data.decode()).encode()
+            return bundle(name, self._scripts, self._owned, lambda one: PREFIX + self._load(one)).encode()
         return data
+
+    def _sheet(self, name: str, text: str) -> str:
+        text = _CSS_URL.sub(lambda m: f'url("{self._reference(name, m[1])}")', text)
+        return _SHEET.sub(lambda m: self._inlined(name, m[1]), text)
+
+    def _inlined(self, origin: str, target: str) -> str:
+        """The text of a style sheet that another one takes in."""
+        return self._assets[self._reference(origin, target).removeprefix(PREFIX)].plain.decode()
 
     def _reference(self, origin: str, target: str) -> str:
         parts = [*origin.split("/")[:-1]]

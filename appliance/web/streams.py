@@ -2,7 +2,8 @@
 
 Promises: an event reaches the streams of its account in the order in which it was sent; a browser that takes nothing is
 cut off when 64 KiB wait for it, and comes back with the id of the last event it saw. A comment every 20 seconds keeps
-middle boxes from closing an idle stream and finds out who is gone. A stream ends with its session.
+middle boxes from closing an idle stream and finds out who is gone. A stream ends with its session: at once when that is
+said (`recheck`), after a minute otherwise; its last event is `end`, for a browser would come back otherwise.
 May not: know what an event means.
 """
 
@@ -30,6 +31,8 @@ HEADERS: Final = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
+END: Final = b"event: end\ndata: {}\n\n"
+"""The last event of a stream whose session is over."""
 
 
 def event(name: str, data: str, ident: str = "") -> bytes:
@@ -71,19 +74,27 @@ class Streams:
         flow = call.open(HEADERS)
         stream = Stream(call, flow, account, 0, now, now)
         self._open[account].append(stream)
-        self._write(stream, b"retry: %d\n\n" % RETRY_MILLIS + hello)
+        self.write(stream, b"retry: %d\n\n" % RETRY_MILLIS + hello)
+        # the session may have ended since it was looked up
+        self._begin_check(stream)
         return stream
 
     def send(self, account: AccountId, data: bytes) -> None:
         """Write to every stream of an account."""
         for stream in tuple(self._open.get(account, ())):
-            self._write(stream, data)
+            self.write(stream, data)
 
     def watched(self, account: AccountId) -> bool:
-        """Is anybody of this account looking?"""
+        """Is anybody of this account looking? From any thread."""
         return bool(self._open.get(account))
 
-    def _write(self, stream: Stream, data: bytes) -> None:
+    def recheck(self, account: AccountId) -> None:
+        """Sessions of an account ended: look now which of its streams end with them."""
+        for stream in tuple(self._open.get(account, ())):
+            self._begin_check(stream)
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Write to one stream."""
         if stream.call.gone or stream.flow.gone:
             self._drop(stream)
             return
@@ -100,12 +111,15 @@ class Streams:
         for stream in [one for streams in self._open.values() for one in streams]:
             if now - stream.beat >= HEARTBEAT:
                 stream.beat = now
-                self._write(stream, b": .\n\n")
+                self.write(stream, b": .\n\n")
             if now - stream.checked >= RECHECK:
                 stream.checked = now
-                task = asyncio.get_running_loop().create_task(self._check(stream))
-                self._checks.add(task)
-                task.add_done_callback(self._checks.discard)
+                self._begin_check(stream)
+
+    def _begin_check(self, stream: Stream) -> None:
+        task = asyncio.get_running_loop().create_task(self._check(stream))
+        self._checks.add(task)
+        task.add_done_callback(self._checks.discard)
 
     async def _check(self, stream: Stream) -> None:
         session = stream.call.session
@@ -113,11 +127,14 @@ class Streams:
         face = next(one for one in FACES if one.name == session.face)
         found = await stream.call.blocking(self._doorman.session, face, stream.call.asked)
         if found is None or found.id != session.id:
-            self._finish(stream)
+            self._finish(stream, END)
 
-    def _finish(self, stream: Stream) -> None:
+    def _finish(self, stream: Stream, last: bytes = b"") -> None:
+        if stream not in self._open.get(stream.account, ()):
+            return
         self._drop(stream)
         if not stream.call.gone:
+            stream.call.request.write(last)
             stream.call.request.unregisterProducer()
             stream.call.request.finish()
 

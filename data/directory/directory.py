@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from data.clock import Clock
 from data.directory import addresses, bin, rows
+from data.directory.credentials import PASSWORD
 from data.directory.facts import (
     Account,
     Alias,
@@ -27,7 +28,7 @@ from data.disk.db import Database, Tx
 from data.errors import NotFound
 from data.ids import AccountId, AddressId, DomainId, OrganisationId
 from data.mime.address import NormalAddress
-from data.principal import Role
+from data.principal import Principal, Role
 
 
 class Directory:
@@ -122,6 +123,21 @@ class Directory:
     def credentials(self, account: AccountId) -> tuple[Credential, ...]:
         """The ways to prove an account."""
         return self.snapshot().credentials.get(account, ())
+
+    def two_step(self, account: AccountId) -> bool:
+        """Does its sign-in at the pages take a second factor, which other protocols cannot ask for?"""
+        return account in self.snapshot().two_step
+
+    def still_proves(self, principal: Principal) -> bool:
+        """Is what the principal signed in with still good: not revoked, not changed, not refused since?"""
+        if principal.credential is None:
+            return True
+        held = {one.id: one for one in self.credentials(principal.account)}.get(principal.credential)
+        return held is not None and not (held.kind == PASSWORD and self.two_step(principal.account))
+
+    def used(self, credential: int) -> None:
+        """Note that somebody signed in with it now; blocks."""
+        self._db.write(lambda tx: rows.used_in(tx, credential))
 
     def resolve(self, address: NormalAddress) -> Resolution:
         """Where a recipient leads (RFC 5321 §3.6.2); the question RCPT asks."""

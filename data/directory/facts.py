@@ -81,9 +81,9 @@ class Account:
         """Does mail to postmaster reach it?"""
         return self.active and self.role in ADMINISTRATORS
 
-    def principal(self) -> Principal:
-        """Who acts once this account has proved itself; for the login gate alone."""
-        return Principal(self.id, self.organisation, self.address, self.role, self.language)
+    def principal(self, credential: int | None = None) -> Principal:
+        """Who acts once this account has proved itself; for the login gate alone, which says by what."""
+        return Principal(self.id, self.organisation, self.address, self.role, self.language, credential)
 
 
 @dataclass(frozen=True, slots=True)

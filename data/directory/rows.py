@@ -72,6 +72,7 @@ _NEW_CREDENTIAL = (
 _DROP_CREDENTIAL = delete(t.credential).where(
     t.credential.c.id == _b("p_id"), t.credential.c.account_id == _b("account")
 )
+_USED = update(t.credential).where(t.credential.c.id == _b("p_id")).values(last_used_at=_b("now"))
 _DROP_PASSWORDS = delete(t.credential).where(
     t.credential.c.account_id == _b("account"), t.credential.c.kind == "password"
 )
@@ -188,6 +189,11 @@ def drop_credential_in(tx: Tx, account: AccountId, credential: int) -> None:
     """Take one way to prove the account away."""
     if not tx.run(_DROP_CREDENTIAL, {"p_id": credential, "account": account}):
         raise NotFound(f"credential {credential} of account {account}")
+
+
+def used_in(tx: Tx, credential: int) -> None:
+    """Note that somebody signed in with it; one that is gone is no matter."""
+    tx.run(_USED, {"p_id": credential, "now": tx.now})
 
 
 def set_password_in(tx: Tx, account: AccountId, verifier: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,17 +75,25 @@ _NEW = insert(t.web_session).values(
     agent=_b("agent"),
 )
 _TOUCH = update(t.web_session).where(_s.id == _b("p_id")).values(seen_at=_b("now"))
-_END = delete(t.web_session).where(_s.id == _b("p_id"))
+_END = delete(t.web_session).where(_s.id == _b("p_id")).returning(_s.account_id)
 _END_ONE = delete(t.web_session).where(_s.id == _b("p_id"), _s.account_id == _b("account"))
 _END_OTHERS = delete(t.web_session).where(_s.account_id == _b("account"), _s.id != _b("keep"))
 _SWEEP = delete(t.web_session).where(or_(_s.seen_at <= _b("idle"), _s.created_at <= _b("oldest")))
 
 
 class Sessions:
-    """The web sessions of every account."""
+    """The web sessions of every account. `ended` hears, in its transaction, of every one that is ended by a call."""
 
-    def __init__(self, db: Database, directory: Directory, keys: Keys, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        directory: Directory,
+        keys: Keys,
+        clock: Clock,
+        ended: Callable[[Tx, AccountId], None] = lambda tx, account: None,
+    ) -> None:
         self._db, self._directory, self._keys, self._clock = db, directory, keys, clock
+        self._ended = ended
 
     def issue_in(
         self,
@@ -136,14 +145,20 @@ class Sessions:
 
     def end_in(self, tx: Tx, session: int) -> None:
         """It is over."""
-        tx.run(_END, {"p_id": session})
+        account = tx.value(_END, {"p_id": session})
+        if account is not None:
+            self._ended(tx, AccountId(account))
 
     def end_one_in(self, tx: Tx, account: AccountId, session: int) -> bool:
         """End one of an account's own; False when it is not there."""
-        return tx.run(_END_ONE, {"p_id": session, "account": account}) > 0
+        ended = tx.run(_END_ONE, {"p_id": session, "account": account}) > 0
+        if ended:
+            self._ended(tx, account)
+        return ended
 
     def end_others_in(self, tx: Tx, account: AccountId, *, keep: int) -> int:
         """End all of an account but one; returns how many."""
+        self._ended(tx, account)
         return tx.run(_END_OTHERS, {"account": account, "keep": keep})
 
     def sweep(self) -> int:

@@ -92,6 +92,13 @@ SETTINGS: Mapping[str, Declared] = {
     "web.theme": Declared(
         "system", "Colours of the pages; system is the device's", choices=frozenset({"system", "light", "dark"})
     ),
+    "web.keys": Declared(True, "Whether single keys act in the webmail"),
+    "web.pictures": Declared(
+        "",
+        "Senders whose remote images a person always sees, an address a line",
+        pattern=r"([^\s]{3,400}(\n|\Z)){0,200}",
+        levels=frozenset({"account"}),
+    ),
     "queue.routes": Declared(
         "",
         "Where mail goes without a look at MX records: DOMAIN HOST:PORT a line; .DOMAIN is all below it, * the rest",

@@ -59,6 +59,7 @@ _CREDENTIALS = select(
     t.credential.c.scopes,
     t.credential.c.expires_at,
 ).order_by(t.credential.c.id)
+_TWO_STEP = select(t.second_factor.c.account_id).where(t.second_factor.c.confirmed_at.is_not(None))
 _TARGETS = select(t.alias_target.c.alias_id, t.alias_target.c.address).order_by(t.alias_target.c.id)
 _ALIASES = (
     select(
@@ -88,6 +89,7 @@ class Snapshot:
     aliases: Mapping[Key, Alias]
     delegates: Mapping[AccountId, tuple[str, ...]]
     credentials: Mapping[AccountId, tuple[Credential, ...]]
+    two_step: frozenset[AccountId]
     administrators: tuple[Account, ...]
 
 
@@ -104,6 +106,7 @@ def load(reader: Reader, generation: int) -> Snapshot:
         aliases=MappingProxyType({(a.domain, a.local_key): a for a in _aliases(reader)}),
         delegates=_grouped((AccountId(a), address) for a, address in reader.all(_DELEGATES)),
         credentials=_grouped((AccountId(row[0]), Credential(*row[1:])) for row in reader.all(_CREDENTIALS)),
+        two_step=frozenset(AccountId(row[0]) for row in reader.all(_TWO_STEP)),
         administrators=tuple(a for a in accounts if a.administers),
     )
 

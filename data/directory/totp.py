@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+from collections.abc import Callable
 from enum import StrEnum
 
 import pyotp
@@ -89,8 +90,9 @@ _LEFT = select(func.count()).select_from(t.recovery_code).where(_r.account_id ==
 class SecondFactors:
     """The second factors of every account."""
 
-    def __init__(self, db: Database, keys: Keys, clock: Clock) -> None:
-        self._db, self._keys, self._clock = db, keys, clock
+    def __init__(self, db: Database, keys: Keys, clock: Clock, changed: Callable[[Tx], None] = lambda tx: None) -> None:
+        """`changed` is called in each transaction that puts a factor into force or takes it away."""
+        self._db, self._keys, self._clock, self._changed = db, keys, clock, changed
 
     def enrolled(self, account: AccountId) -> bool:
         """Must a code be given at sign-in?"""
@@ -132,6 +134,7 @@ class SecondFactors:
         step = self._step(self._secret(account.id, row[0]), code)
         if step is None:
             return None
+        self._changed(tx)
         tx.run(_CONFIRM, {"p_account": account.id, "now": tx.now, "step": step})
         return self.renew_codes_in(tx, account)
 
@@ -148,6 +151,7 @@ class SecondFactors:
 
     def remove_in(self, tx: Tx, account: AccountId) -> None:
         """Take the factor and its recovery codes away."""
+        self._changed(tx)
         tx.run(_DROP, {"p_account": account})
         tx.run(_DROP_CODES, {"p_account": account})
 

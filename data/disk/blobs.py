@@ -289,6 +289,7 @@ class BlobWriter:
             raise _storage_error(error) from error
         _write_all(self._file, b"".join(self._parts))
         self._parts.clear()
+        hit("C1")
 
     def _settle_file(self) -> None:
         assert self._file is not None

@@ -13,7 +13,7 @@ _passed: dict[str, int] = {}
 
 
 def hit(name: str) -> None:
-    """Pass the crash point `name` (C1 to C11); does not return when the switch names it."""
+    """Pass the crash point `name` (C1 to C11, C21); does not return when the switch names it."""
     wanted = os.environ.get("MAILSTEAD_CRASHPOINT")
     if not wanted:
         return

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from data.index.words import Phrase, Words, phrase_of
+from data.index.words import Phrase, Words, is_cjk, phrase_of
 from data.store import keys as k
 
 LEAF_WORDS = 64
@@ -53,11 +53,12 @@ def end_of(section: Section) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A phrase, and the positions [lo, hi) in which it must begin."""
+    """A phrase, and the positions [lo, hi) in which it must begin. `begun`: its last word may go on."""
 
     phrase: Phrase
     lo: int = 0
     hi: int = int(Section.END)
+    begun: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -69,18 +70,27 @@ class Leaf:
         """One word in any field: being in the message is all that counts."""
         return len(self.phrase) == 1 and self.lo == 0 and self.hi == Section.END
 
+    def ending(self, word: str) -> Leaf:
+        """The same leaf with a whole word in the place of its last one."""
+        return Leaf((*self.phrase[:-1], (word, self.phrase[-1][1])), self.lo, self.hi)
+
 
 def leaf_of(key: TextKey) -> Leaf:
     """What the index is asked for a text key."""
     phrase = phrase_of(key.value)[:LEAF_WORDS]
+    # any part of a run of Chinese, Japanese or Korean is found anyway
+    begun = key.begun and bool(phrase) and not is_cjk(phrase[-1][0])
     if isinstance(key, k.AnyText):
-        return Leaf(phrase)
+        return Leaf(phrase, begun=begun)
     section = Section.BODY if isinstance(key, k.Body) else _OF_FIELD[key.field]
-    return Leaf(phrase, int(section), end_of(section))
+    return Leaf(phrase, int(section), end_of(section), begun)
 
 
 def holds(leaf: Leaf, words: Words) -> bool:
     """Does a message with these words hold the leaf?"""
+    if leaf.begun:
+        start = leaf.phrase[-1][0]
+        return any(holds(leaf.ending(word), words) for word in words if word.startswith(start))
     places = []
     for word in leaf.words:
         found = words.get(word)

@@ -24,6 +24,8 @@ from data.index.shelf import Shelf
 WARM = 8
 """Accounts whose segments stay open."""
 _LOOK = 256
+WORDS = 2_000
+"""Words that the beginning of one may stand for in a segment; stored text is looked at for a beginning of more."""
 
 
 class TooSlow(Exception):
@@ -146,6 +148,17 @@ class _Searcher:
 
 def _collect(one: Opened, leaf: Leaf, found: set[int], late: Callable[[], bool]) -> None:
     """Add the messages of one segment that hold a leaf."""
+    if not leaf.begun:
+        _collect_whole(one, leaf, found, late)
+        return
+    start = leaf.phrase[-1][0].encode("utf-8", "surrogatepass")
+    for nth, word in enumerate(one.beginning(start)):
+        if nth == WORDS:
+            raise TooSlow
+        _collect_whole(one, leaf.ending(word.decode("utf-8", "surrogatepass")), found, late)
+
+
+def _collect_whole(one: Opened, leaf: Leaf, found: set[int], late: Callable[[], bool]) -> None:
     if late():
         raise TooSlow
     words = [word.encode("utf-8", "surrogatepass") for word in leaf.words]

@@ -207,6 +207,13 @@ class Opened:
         except TermNotFound:
             return None
 
+    def beginning(self, start: bytes) -> Iterator[bytes]:
+        """Every word that begins so, in order."""
+        for field, word in self._terms.terms_from(s.TEXT, start):
+            if field != s.TEXT or not word.startswith(start):
+                return
+            yield bytes(word)
+
     def count(self, word: bytes) -> int:
         """How many messages hold a word, deleted ones included."""
         try:

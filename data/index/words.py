@@ -30,7 +30,8 @@ _CJK_CLASS = (
     "\u1100-\u11ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
     "\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_RUN = re.compile(rf"[^\W_{_CJK_CLASS}]+|(?:(?![\W_])[{_CJK_CLASS}])+")
+RUN = re.compile(rf"[^\W_{_CJK_CLASS}]+|(?:(?![\W_])[{_CJK_CLASS}])+")
+"""A word, or a run of Chinese, Japanese and Korean."""
 _CJK = re.compile(rf"[{_CJK_CLASS}]")
 _STOPS = r"\s@<>()\[\],;:\\\"'"
 _ADDRESS = re.compile(
@@ -64,6 +65,11 @@ def phrase_of(text: str) -> Phrase:
     return tuple(_asked(folded))
 
 
+def is_cjk(word: str) -> bool:
+    """Is it of a script that is cut into characters and pairs?"""
+    return not word.isascii() and _CJK.match(word) is not None
+
+
 def _pieces(text: str) -> Iterator[str]:
     """Slices of bounded size, cut between words where there is a space to cut at."""
     at, size = 0, len(text)
@@ -80,7 +86,7 @@ def _gather(folded: str, words: Words, at: int, end: int) -> int:
     starts: list[int] = []
     places: list[int] = []
     whole = "@" in folded
-    for match in _RUN.finditer(folded):
+    for match in RUN.finditer(folded):
         run = match[0]
         if whole:
             starts.append(match.start())
@@ -111,7 +117,7 @@ def _gather_cjk(run: str, words: Words, at: int) -> int:
 
 def _asked(folded: str) -> Iterator[tuple[str, int]]:
     at = 0
-    for match in _RUN.finditer(folded):
+    for match in RUN.finditer(folded):
         run = match[0]
         if run.isascii() or not _CJK.match(run):
             yield run[:WORD_LENGTH], at

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from data.disk.db import Row, Tx
-from data.errors import Conflict, Invalid
+from data.errors import Conflict, Invalid, NotFound
 from data.ids import AccountId, BlobId, ItemId, Millis, OrganisationId, RecipientId
 from data.reason import Reason
 from data.spool import statements as s
@@ -119,6 +119,17 @@ class Spool(Oversight):
         if tx.run(s.SIGNED, {"p_id": item, "new_prefix": prefix}):
             return prefix
         return bytes(tx.value(s.PREFIX, {"p_id": item}) or b"")
+
+    def open_work(self, item: ItemId) -> Work:
+        """A waiting item with its open recipients, under no lease. Raises NotFound, Conflict when it is on the wire."""
+        with self._db.read() as reader:
+            row = reader.first(s.ITEM, {"p_id": item})
+            found = reader.all(s.OPEN_OF_ITEM, {"p_item": item})
+        if row is None or not found:
+            raise NotFound(f"item {item}", public="There is no such message in the queue")
+        if any(state == State.SENDING.value for *_, state in found):
+            raise Conflict(f"item {item} is on the wire", public="The message is being sent right now; try again")
+        return Work(_item(row), tuple(_recipient(one[:-1]) for one in found), "")
 
     def settle_in(self, tx: Tx, work: Work, outcomes: Sequence[Outcome]) -> None:
         """Write the outcomes of an attempt and their stories; Conflict when the lease is not held any more."""

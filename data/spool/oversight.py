@@ -15,7 +15,7 @@ from data.errors import Conflict, NotFound
 from data.ids import AccountId, BlobId, ItemId, Millis, OrganisationId, RecipientId
 from data.reason import Reason
 from data.spool import statements as s
-from data.spool.envelope import Item, Kind, State
+from data.spool.envelope import Item, Kind, State, Work
 from data.store.changes import QueueChanged
 from data.store.messages import Messages
 from data.story import Story
@@ -26,6 +26,7 @@ KEEP_KEYED = 86_400_000
 """How long one with an idempotency key stays, so that sending it again stays one sending."""
 FAR = 4 * 3_600_000
 _BATCH = 200
+_ON_THE_WIRE = "The message is being sent right now; try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,18 @@ class Oversight:
 
     # --- seeing -----------------------------------------------------------------------------------------------------
 
-    def waiting(self, most: int = 200, after: int = 0, domain: str | None = None) -> tuple[Listed, ...]:
-        """Waiting recipients, oldest first, from the recipient id `after` on; those of one domain, or all."""
-        chosen = {"after": after, "most": most}
+    def waiting(
+        self, most: int = 200, after: int = 0, *, domain: str = "", state: State | None = None, text: str = ""
+    ) -> tuple[Listed, ...]:
+        """Waiting recipients, oldest first, from the recipient id `after` on: of one domain, in one state, with `text` in
+        an address of either side, or all."""
         with self._db.read() as reader:
-            if domain is None:
-                return tuple(_listed(row) for row in reader.all(s.LISTED, chosen))
-            return tuple(_listed(row) for row in reader.all(s.LISTED_TO, {**chosen, "domain": domain}))
+            if not (domain or state or text):
+                return tuple(_listed(row) for row in reader.all(s.LISTED, {"after": after, "most": most}))
+            held = state.value if state else ""
+            return tuple(
+                _listed(row) for row in reader.once(s.listed(after, most, domain=domain, state=held, text=text))
+            )
 
     def recipients(self, item: ItemId, most: int = 1000) -> tuple[Listed, ...]:
         """The waiting recipients of one item; none when it is finished, or was never there."""
@@ -100,6 +106,12 @@ class Oversight:
         with self._db.read() as reader:
             row = reader.first(s.LISTED_TRAIL, {"trail": trail})
         return None if row is None else _listed(row)
+
+    def trail_of(self, item: ItemId) -> str | None:
+        """The trail of an item that waits, or that was finished not long ago."""
+        with self._db.read() as reader:
+            row = reader.first(s.WHOSE, {"p_id": item})
+        return None if row is None else str(row[2])
 
     def failing(self, most: int = 5) -> tuple[Failing, ...]:
         """The destinations with deferred mail, the one that waits longest first."""
@@ -174,8 +186,20 @@ class Oversight:
         owner = self._owner(tx, item)
         rows = tx.all(s.STATES_OF, {"p_item": item})
         if any(state == State.SENDING.value for _, _, state, _ in rows):
-            raise Conflict(f"item {item} is on the wire", public="The message is being sent right now; try again")
+            raise Conflict(f"item {item} is on the wire", public=_ON_THE_WIRE)
         return self._cancel(tx, item, owner, rows, Reason("queue.dropped", {"by": actor}))
+
+    def give_up_in(self, tx: Tx, work: Work, reason: Reason) -> int:
+        """An administrator ends what `open_work` found: its recipients have failed, each with its story. Returns how many.
+        Raises Conflict when one of them is not as it was."""
+        owner = self._owner(tx, work.item.id)
+        for one in work.recipients:
+            change = {"p_id": one.id, "code": reason.code, "params": reason.encode(), "now": tx.now}
+            if tx.run(s.GIVE_UP, change) != 1:
+                raise Conflict(f"recipient {one.id} is not as it was", public=_ON_THE_WIRE)
+            self._note(tx, owner, "failed", one.address, reason)
+        self._close_if_done(tx, work.item.id)
+        return len(work.recipients)
 
     # --- keeping house ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,22 @@ coalesce(account_id, 0), because forwards and notifications have none.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, literal_column, null, or_, select, update
+from typing import Any
+
+from sqlalchemy import (
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from data.disk import tables as t
 from data.spool.envelope import NEVER_DUE, State
@@ -188,7 +203,23 @@ _LISTED = (
     .order_by(_r.id)
 )
 LISTED = _LISTED.where(_r.id > _b("after")).limit(_b("most"))
-LISTED_TO = LISTED.where(_r.domain == _b("domain"))
+
+
+def listed(after: int, most: int, *, domain: str, state: str, text: str) -> Select[Any]:
+    """Waiting recipients that fit whatever is not empty; `text` is part of an address of either side."""
+    chosen = _LISTED.where(_r.id > after).limit(most)
+    if domain:
+        chosen = chosen.where(_r.domain == domain)
+    if state:
+        chosen = chosen.where(_r.state == state)
+    if text:
+        holds = f"%{''.join(f'!{c}' if c in '!%_' else c for c in text.lower())}%"
+        chosen = chosen.where(
+            or_(func.lower(_r.address).like(holds, escape="!"), func.lower(_i.return_path).like(holds, escape="!"))
+        )
+    return chosen
+
+
 LISTED_OF = _LISTED.where(_i.id == _b("p_item")).limit(_b("most"))
 FAILING = (
     select(_r.domain, func.count(), func.min(_i.created_at), func.min(_r.next_at), func.max(_r.id))
@@ -232,6 +263,22 @@ CANCEL = (
         reason_params=_b("params"),
         done_at=_b("now"),
     )
+)
+GIVE_UP = (
+    update(t.spool_rcpt)
+    .where(_r.id == _b("p_id"), OPEN, _r.state != State.SENDING.value)
+    .values(
+        state=State.FAILED.value,
+        next_at=NEVER_DUE,
+        reason=_b("code"),
+        reason_params=_b("params"),
+        done_at=_b("now"),
+    )
+)
+OPEN_OF_ITEM = (
+    select(_r.id, _r.address, _r.domain, _r.orcpt, _r.notify, _r.attempts, _r.warned_at, _r.state)
+    .where(OPEN, _r.item_id == _b("p_item"))
+    .order_by(_r.id)
 )
 
 # --- keeping house --------------------------------------------------------------------------------------------------

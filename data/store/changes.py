@@ -96,6 +96,13 @@ class AccessEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionsEnded:
+    """Web sessions of an account were ended one by one: somebody signed out, or ended one from elsewhere."""
+
+    account: AccountId
+
+
+@dataclass(frozen=True, slots=True)
 class QueueChanged:
     """An outgoing item is due at `not_before` (milliseconds)."""
 
@@ -103,7 +110,7 @@ class QueueChanged:
 
 
 MailboxChange = Added | Expunged | FlagsChanged | MailboxCreated | MailboxDeleted | MailboxRenamed
-Change = MailboxChange | Subscribed | AccessEnded | QueueChanged
+Change = MailboxChange | Subscribed | AccessEnded | SessionsEnded | QueueChanged
 
 Subscriber = Callable[[tuple[Change, ...]], None]
 

@@ -124,8 +124,8 @@ class Drafts:
     def _keeping(self, prepared: Prepared, op: Callable[[Tx], T]) -> T:
         try:
             return self._db.write(op)
-        except Exception:
-            self._messages.discard(prepared)
+        except Exception as error:
+            self._messages.discard_after(error, prepared)
             raise
 
 

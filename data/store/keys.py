@@ -3,7 +3,8 @@
 Promises: plain frozen values; sequence numbers, `$` and \\Recent were already turned into UID ranges by whoever asks.
 Text values are what the user typed; IMAP SEARCH matches them by substring without regard to case (RFC 9051 §6.4.4), the
 search box by words and phrases (data.index). Days are counted from 1970-01-01 (date.toordinal() - 719163), without regard
-to time zone.
+to time zone, unless a key says by how much one differs. `begun` on a text key: its last word is the beginning of one (the
+search box searches while it is typed into; for IMAP, where any part of a text is found, it changes nothing).
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Stored:
 
     field: Field
     value: str
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Body:
     """The text of the body contains the value."""
 
     value: str
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +122,16 @@ class AnyText:
     """The header or the body contains the value (SEARCH TEXT)."""
 
     value: str
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Internal:
-    """INTERNALDATE compared with a day."""
+    """INTERNALDATE compared with a day, which begins `offset` milliseconds before that day in UTC."""
 
     when: When
     day: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

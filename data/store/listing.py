@@ -7,6 +7,7 @@ mailbox or a conversation holds. Rights are checked here. May not: open a messag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -60,9 +61,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One row of a list. `uid` and `date` are of its newest message here; `people` are From texts, oldest first, each once;
-    `count` is its messages here and in other mailboxes that are not Trash or Junk. `to` is the newest message's."""
+    """One row of a list. `uid` and `date` are of its newest message in `mailbox`; `people` are From texts, oldest first, each
+    once; `count` is its messages here and in other mailboxes that are not Trash or Junk. `to` is the newest message's."""
 
+    mailbox: MailboxId
     thread: ThreadId
     uid: int
     date: int
@@ -76,6 +78,7 @@ class Conversation:
     answered: bool
     files: bool
     keywords: tuple[str, ...]
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Letter:
     prefix: bytes
     layout: bytes
     thread: ThreadId
+    message_id: str
 
     @property
     def draft(self) -> bool:
@@ -128,8 +132,11 @@ _SHOWN: Final[dict[Show, tuple[ColumnElement[bool], ...]]] = {
     Show.TO_ME: (_LIVE, _MINE),
 }
 _JOINED = t.entry.join(t.message, _m.id == _e.message_id)
-_BEFORE = or_(_e.internal_date < _b("date"), and_(_e.internal_date == _b("same_date"), _e.uid < _b("uid")))
+# the first half is what an index can begin at: without it a walk reads everything before the cursor
+_BEFORE = and_(_e.internal_date <= _b("date"), or_(_e.internal_date < _b("same_date"), _e.uid < _b("uid")))
 _AFTER = or_(_e.internal_date > _b("date"), and_(_e.internal_date == _b("same_date"), _e.uid >= _b("uid")))
+# a sum, so that SQLite finds a conversation by its number and does not go through the mailbox
+_INSIDE = literal_column("(entry.mailbox_id + 0)") == _b("mailbox")
 
 
 def _walk(show: Show) -> Select[Any]:
@@ -146,17 +153,26 @@ def _walk(show: Show) -> Select[Any]:
 def _newer(show: Show) -> Select[Any]:
     """Did a conversation stand before the cursor already?"""
     return (
-        select(_e.uid)
+        select(_e.uid).select_from(_JOINED).where(_m.thread_id == _b("thread"), _INSIDE, _AFTER, *_SHOWN[show]).limit(1)
+    )
+
+
+def _newest(show: Show) -> Select[Any]:
+    """The newest message of a conversation in a mailbox."""
+    return (
+        select(_e.internal_date, _e.uid, _m.thread_id, _m.subject, _m.preview, _m.to_text)
         .select_from(_JOINED)
-        .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"), _AFTER, *_SHOWN[show])
+        .where(_m.thread_id == _b("thread"), _INSIDE, *_SHOWN[show])
+        .order_by(_e.internal_date.desc(), _e.uid.desc())
         .limit(1)
     )
 
 
+_NEWEST: Final = {show: _newest(show) for show in Show}
 _WALKS: Final = {show: _walk(show) for show in Show}
 _NEWERS: Final = {show: _newer(show) for show in Show}
 _MEMBERS = (
-    select(_e.mailbox_id, _e.uid, _e.flags, _e.keywords, _m.id, _m.from_text, _m.has_attachment)
+    select(_e.mailbox_id, _e.uid, _e.flags, _e.keywords, _m.id, _m.from_text, _m.has_attachment, _m.message_id)
     .select_from(_JOINED)
     .where(_m.thread_id == _b("thread"), _LIVE)
     .order_by(_e.internal_date.desc(), _e.uid.desc())
@@ -166,6 +182,7 @@ _LETTERS = (
     select(
         _e.mailbox_id, _e.uid, _m.id, _e.flags, _e.keywords, _e.internal_date, _e.size, _m.subject, _m.from_text,
         _m.to_text, _m.cc_text, _m.preview, _m.has_attachment, _m.blob_id, _m.prefix, _m.layout, _m.thread_id,
+        _m.message_id,
     )
     .select_from(_JOINED)
 )  # fmt: skip
@@ -175,14 +192,36 @@ _OF_THREAD = (
     .limit(CONVERSATION_MOST)
 )
 _ONE = _LETTERS.where(_e.mailbox_id == _b("mailbox"), _e.uid == _b("uid"))
-_UIDS = (
-    select(_e.uid)
+_HEAD = (
+    select(_e.internal_date, _e.uid, _m.thread_id, _m.subject, _m.preview, _m.to_text)
     .select_from(_JOINED)
-    .where(_m.thread_id == _b("thread"), _e.mailbox_id == _b("mailbox"))
-    .order_by(_e.uid)
+    .where(_e.mailbox_id == _b("mailbox"), _e.uid == _b("uid"), _LIVE)
+)
+_UIDS = select(_e.uid).select_from(_JOINED).where(_m.thread_id == _b("thread"), _INSIDE).order_by(_e.uid)
+_STARS = (
+    select(_e.internal_date, _m.id, _m.thread_id, _e.mailbox_id)
+    .select_from(_JOINED.join(t.mailbox, t.mailbox.c.id == _e.mailbox_id))
+    .where(
+        t.mailbox.c.account_id == _b("account"),
+        or_(
+            t.mailbox.c.special_use.is_(None),
+            and_(t.mailbox.c.special_use != _b("trash"), t.mailbox.c.special_use != _b("junk")),
+        ),
+        *_SHOWN[Show.STARRED],
+    )
+    .order_by(_e.internal_date.desc(), _m.id.desc())
+    .limit(WALK_MOST)
+)
+_HOMES = (
+    select(_e.mailbox_id, _e.flags)
+    .select_from(_JOINED.join(t.mailbox, t.mailbox.c.id == _e.mailbox_id))
+    .where(_m.thread_id == _b("thread"), literal_column("(mailbox.account_id + 0)") == _b("account"), _LIVE)
+    .order_by(_e.internal_date.desc(), _e.uid.desc())
+    .limit(CONVERSATION_MOST)
 )
 _BOXES = select(t.mailbox.c.id, t.mailbox.c.special_use).where(t.mailbox.c.account_id == _b("account"))
 _ASIDE: Final = frozenset({"\\Trash", "\\Junk"})
+_OUTGOING: Final = frozenset({"\\Sent", "\\Drafts"})
 _END: Final = Cursor(2**62, 2**33)
 
 
@@ -207,6 +246,66 @@ class Listing:
             boxes = self._readable(reader, principal, account)
             heads, following = self._heads(reader, principal, mailbox, before or _END, show, size)
             return Page(tuple(self._row(reader, head, mailbox, boxes) for head in heads), following)
+
+    def some(
+        self, principal: Principal, mailbox: MailboxId, threads: Sequence[ThreadId], *, show: Show = Show.ALL
+    ) -> tuple[Conversation, ...]:
+        """Those of these conversations that a page of the mailbox would show, newest first. Raises NotFound, Refused."""
+        with self._db.read() as reader:
+            account = rights.require(reader, principal, mailbox, rights.READ)
+            boxes = self._readable(reader, principal, account)
+            fixed = {"mailbox": mailbox, **_mine(principal, show)}
+            found = (reader.first(_NEWEST[show], {**fixed, "thread": thread}) for thread in dict.fromkeys(threads))
+            heads = sorted((row for row in found if row is not None), key=lambda row: (row[0], row[1]), reverse=True)
+            return tuple(self._row(reader, head, mailbox, boxes) for head in heads)
+
+    def starred(self, principal: Principal, *, before: Cursor | None = None, size: int = PAGE) -> Page:
+        """Conversations of one's own with a star, wherever they lie (Trash and Junk are aside), the latest star first.
+
+        A row tells of the mailbox its newest starred message lies in. The cursor's UID is a message's number here.
+        """
+        with self._db.read() as reader:
+            boxes = self._readable(reader, principal, principal.account)
+            stars: dict[int, Row] = {}
+            for row in reader.all(_STARS, {"account": principal.account, "trash": "\\Trash", "junk": "\\Junk"}):
+                stars.setdefault(row[2], row)
+            end = before or _END
+            left = [row for row in stars.values() if (row[0], row[1]) < (end.date, end.uid)]
+            heads = [
+                (reader.first(_NEWEST[Show.STARRED], {"mailbox": row[3], "thread": row[2]}), MailboxId(row[3]))
+                for row in left[:size]
+            ]
+            rows = tuple(self._row(reader, head, mailbox, boxes) for head, mailbox in heads if head is not None)
+        return Page(rows, Cursor(left[size - 1][0], left[size - 1][1]) if len(left) > size else None)
+
+    def by_message(self, principal: Principal, places: Sequence[tuple[MailboxId, int]]) -> tuple[Conversation, ...]:
+        """The conversations of messages (mailbox, UID), in that order; each row tells of its message. What is gone or may
+        not be read is left out."""
+        found = []
+        with self._db.read() as reader:
+            boxes = self._readable(reader, principal, principal.account)
+            for mailbox, uid in places:
+                head = reader.first(_HEAD, {"mailbox": mailbox, "uid": uid}) if mailbox in boxes else None
+                if head is not None:
+                    found.append(self._row(reader, head, mailbox, boxes))
+        return tuple(found)
+
+    def home(self, principal: Principal, thread: ThreadId, *, stars: bool = True) -> MailboxId:
+        """Where a conversation of one's own lies: its newest star, else its newest message; rather not aside.
+
+        Without `stars`: its newest message that came in, else its newest. Raises NotFound.
+        """
+        with self._db.read() as reader:
+            boxes = self._readable(reader, principal, principal.account)
+            rows = reader.all(_HOMES, {"thread": thread, "account": principal.account})
+        if not rows:
+            raise NotFound(f"conversation {thread} is nowhere")
+
+        def rank(row: Row) -> tuple[bool, bool]:
+            use = boxes.get(row[0])
+            return use in _ASIDE, (not row[1] & Flag.FLAGGED) if stars else use in _OUTGOING
+
+        return MailboxId(min(rows, key=rank)[0])
 
     def conversation(self, principal: Principal, mailbox: MailboxId, thread: ThreadId) -> tuple[Letter, ...]:
         """Its messages, oldest first, each once: as it lies in `mailbox` or, if not there, in another that is not aside.
@@ -292,6 +391,7 @@ class Listing:
         flags = [Flag(row[2]) for row in here]
         words = dict.fromkeys(word for row in here for word in row[3].split())
         return Conversation(
+            mailbox=mailbox,
             thread=ThreadId(thread),
             uid=uid,
             date=date,
@@ -305,6 +405,7 @@ class Listing:
             answered=bool(flags) and Flag.ANSWERED in flags[0],
             files=any(row[6] for row in here),
             keywords=tuple(words),
+            message_id=(here[0][7] or "") if here else "",
         )
 
 
@@ -339,8 +440,10 @@ def _letter(row: Row) -> Letter:
         prefix,
         layout,
         th,
+        message_id,
     ) = row
     return Letter(
         MailboxId(mailbox), uid, MessageId(message), Flag(flags), tuple(keywords.split()), date, size, subject, from_, to, cc,
         preview, bool(files), BlobId(blob), bytes(prefix), bytes(layout), ThreadId(th),
+        message_id or "",
     )  # fmt: skip

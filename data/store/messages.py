@@ -17,7 +17,7 @@ from data.disk import tables as t
 from data.disk.blobs import Blobs, Content
 from data.disk.crashpoints import hit
 from data.disk.db import Database, Reader, Tx
-from data.errors import Corrupt, NotFound, TooBig
+from data.errors import Corrupt, DiskFull, NotFound, TooBig, Unavailable
 from data.ids import AccountId, BlobId, MailboxId, MessageId, OrganisationId
 from data.principal import Principal
 from data.store import rights
@@ -213,6 +213,12 @@ class Messages:
         """Forget a prepared message that was not appended."""
         self.blobs.discard(prepared.staged)
 
+    def discard_after(self, error: Exception, prepared: Prepared) -> None:
+        """Forget a prepared message whose transaction failed; after an error of the disk it stays for the sweep, for
+        the row may have been written all the same (RELIABILITY §1.2 step 7)."""
+        if isinstance(error, DiskFull) or not isinstance(error, Unavailable):
+            self.discard(prepared)
+
     def put_in(self, tx: Tx, organisation: OrganisationId, prepared: Prepared) -> BlobId:
         """The blob row of a prepared message, made once in a transaction however often it is asked for."""
         found: BlobId | None = tx.memo.get(prepared.staged)
@@ -265,7 +271,8 @@ class Messages:
         keywords: Iterable[str] = (),
         internal_date: int | None = None,
     ) -> Appended:
-        """APPEND by a client; raises NotFound, Refused, OverQuota. On failure the prepared octets are forgotten."""
+        """APPEND by a client; raises NotFound, Refused, OverQuota, Unavailable. When it is refused the prepared octets
+        are forgotten; when the disk failed they stay for the sweep, for the row may have been written all the same."""
 
         def op(tx: Tx) -> Appended:
             owner = rights.require(tx, principal, mailbox, rights.INSERT)
@@ -274,8 +281,8 @@ class Messages:
 
         try:
             return self._db.write(op)
-        except Exception:
-            self.discard(prepared)
+        except Exception as error:
+            self.discard_after(error, prepared)
             raise
 
     def _insert_in(self, tx: Tx, account: AccountId, blob: BlobId, prepared: Prepared, prefix: bytes) -> int:

@@ -153,8 +153,8 @@ def _uids(key: k.Uids, now: int) -> Condition:
     return Condition(or_(*(_e.uid.between(lo, hi) for lo, hi in key.ranges)))
 
 
-def _day(column: ColumnElement[Any], when: k.When, day: int) -> ColumnElement[bool]:
-    start = day * _DAY
+def _day(column: ColumnElement[Any], when: k.When, day: int, offset: int = 0) -> ColumnElement[bool]:
+    start = day * _DAY - offset
     if when is k.When.BEFORE:
         return column < start
     if when is k.When.SINCE:
@@ -179,7 +179,7 @@ _LEAVES: dict[type, Callable[[Any, int], Condition]] = {
     k.Uids: _uids,
     k.HasFlag: _flag,
     k.HasKeyword: _keyword,
-    k.Internal: lambda key, now: Condition(_day(_e.internal_date, key.when, key.day)),
+    k.Internal: lambda key, now: Condition(_day(_e.internal_date, key.when, key.day, key.offset)),
     k.Saved: lambda key, now: Condition(_day(_e.save_date, key.when, key.day)),
     k.Sent: lambda key, now: Condition(and_(_m.sent_at.is_not(None), _day(_m.sent_at, key.when, key.day)), joins=True),
     k.Larger: lambda key, now: Condition(_e.size > key.octets),
@@ -243,9 +243,10 @@ def _row_holds(key: k.SearchKey, row: tuple[Any, ...], now: int) -> bool:
     return test(key, lambda name: row[_COLUMN[name]], now)
 
 
-def _day_holds(value: int | None, when: k.When, day: int) -> bool:
+def _day_holds(value: int | None, when: k.When, day: int, offset: int = 0) -> bool:
     if value is None:
         return False
+    value += offset
     if when is k.When.BEFORE:
         return value < day * _DAY
     if when is k.When.SINCE:
@@ -258,7 +259,7 @@ _ROW_TESTS: dict[type, Callable[[Any, Callable[[str], Any], int], bool]] = {
     k.Uids: lambda key, of, now: any(lo <= of("uid") <= hi for lo, hi in key.ranges),
     k.HasFlag: lambda key, of, now: bool(of("flags") & key.flag),
     k.HasKeyword: lambda key, of, now: key.name.lower() in of("keywords").lower().split(" "),
-    k.Internal: lambda key, of, now: _day_holds(of("internal_date"), key.when, key.day),
+    k.Internal: lambda key, of, now: _day_holds(of("internal_date"), key.when, key.day, key.offset),
     k.Saved: lambda key, of, now: _day_holds(of("save_date"), key.when, key.day),
     k.Sent: lambda key, of, now: _day_holds(of("sent_at"), key.when, key.day),
     k.Larger: lambda key, of, now: of("size") > key.octets,

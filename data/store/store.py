@@ -5,6 +5,7 @@ from __future__ import annotations
 from data.clock import Clock
 from data.disk.blobs import Blobs
 from data.disk.db import Database
+from data.store.changelog import ChangeLog
 from data.store.changes import ChangeBus
 from data.store.flags import Flags
 from data.store.listing import Listing
@@ -27,6 +28,7 @@ class Store:
         self.messages = Messages(db, blobs)
         self.flags = Flags(db)
         self.listing = Listing(db)
+        self.changelog = ChangeLog(db)
         self.search = Search(db, blobs, clock.now)
         self.sweep = Sweep(db, blobs)
 

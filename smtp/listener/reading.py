@@ -90,7 +90,7 @@ async def read_chunk(wire: Wire, reception: Reception, decoder: ChunkDecoder, si
         while pace.received < size:
             octets = await pace.more(size - pace.received)
             await pace.aside(reception.put(decoder.feed(octets)))
-            if reception.size > wire.limits.message + wire.limits.drain:
+            if reception.octets > wire.limits.message + wire.limits.drain:
                 raise Refused(reply.TOO_BIG_CLOSING, "message.size")
     except BaseException as error:
         await reception.drop()

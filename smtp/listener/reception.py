@@ -40,6 +40,7 @@ class Reception:
         "_role",
         "_session",
         "_workers",
+        "octets",
         "refused",
     )
 
@@ -52,18 +53,15 @@ class Reception:
             max_size=limits.message, max_header=limits.header, max_line=limits.header_line, hops=limits.hops
         )
         self._intake: Intake | None = None
+        self.octets = 0
+        """Octets that came, those passed over after a refusal as well."""
         self.refused: Refused | None = None
-
-    @property
-    def size(self) -> int:
-        """Octets of the message so far."""
-        return self._assembly.size
 
     async def put(self, piece: bytes) -> None:
         """More of the message; after a refusal it is passed over."""
+        self.octets += len(piece)
         if self.refused is not None or not piece:
             return
-        hit("C1")
         try:
             self._assembly.feed(piece)
             if self._assembly.header is not None and self._assembly.held > self._limits.small:

@@ -269,7 +269,7 @@ class Listener:
                 id=session.id,
             )
         except LoginRefused as no:
-            raise Refused(reply.AUTH_LATER if no.temporary else reply.AUTH_FAILED, "auth.login") from no
+            raise Refused(_refusal(no), "auth.login") from no
 
     def may_guess(self, peer: Peer) -> bool:
         """One more unknown recipient from that network."""
@@ -290,6 +290,13 @@ class Listener:
             )
         else:
             self._parts.log.debug("refused", id=session.id, listener=self.name, peer=session.peer.host, reason=no.why)
+
+
+def _refusal(no: LoginRefused) -> Reply:
+    """The answer to a sign-in that the gate refused."""
+    if no.temporary:
+        return reply.AUTH_LATER
+    return reply.AUTH_APP_PASSWORD if no.app_password else reply.AUTH_FAILED
 
 
 async def _exchange(exchange: sasl.Mechanism, initial: bytes | None, ask: Ask) -> sasl.Credentials:

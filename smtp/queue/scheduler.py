@@ -26,7 +26,7 @@ from data.disk.db import Tx
 from data.errors import StoreError, Unavailable
 from data.ids import AccountId, Millis
 from data.reason import Reason
-from data.spool.envelope import Kind, NewItem, NewRecipient, Outcome, Verdict, Work
+from data.spool.envelope import Outcome, Verdict, Work
 from data.store.changes import Change, ChangeBus, QueueChanged
 from data.store.intake import Prepared
 from smtp.queue.attempt import Session
@@ -34,6 +34,7 @@ from smtp.queue.carrier import Carried, Carrier, CarrierParts
 from smtp.queue.events import Problem
 from smtp.queue.judge import Judge
 from smtp.queue.reporting import Notice, Reporter
+from smtp.queue.returning import notification_in
 
 SLOTS = 40
 DESTINATION_SLOTS = 2
@@ -169,6 +170,8 @@ class Queue:
         """Give what is due to free slots; returns how long to sleep (seconds)."""
         if len(self._slots) >= self._parts.slots:
             return _SLEEP_MOST
+        # before the look: a slot that ends during it may have put what the look does not show
+        at_work = bool(self._slots)
         pairs = await self._workers.blocking(self._spool.due, _PAIRS_MOST)
         self._backlog = {}
         destinations = Counter(key for key, _ in self._slots.values())
@@ -186,7 +189,7 @@ class Queue:
             accounts[pair[1]] += 1
             started += 1
             self._start(key, pair)
-        if not pairs and not self._slots:
+        if not pairs and not at_work:
             self._idle.set()
         return await self._pause(bool(pairs), started)
 
@@ -288,24 +291,8 @@ class Queue:
             carried.also(tx)
         if notice is not None and prepared is not None:
             hit("C11")
-            self._spool.put_in(tx, self._notification(tx, work, prepared))
+            self._spool.put_in(tx, notification_in(tx, self._parts.carrier.messages, work, prepared))
             self._spool.bounced_in(tx, notice.bounced)
-
-    def _notification(self, tx: Tx, work: Work, prepared: Prepared) -> NewItem:
-        """The item of a notification: the null return-path, so that it never causes another (RFC 3464 §2)."""
-        item = work.item
-        return NewItem(
-            organisation=item.organisation,
-            account=None,
-            blob=self._parts.carrier.messages.put_in(tx, item.organisation, prepared),
-            size=prepared.size,
-            return_path="",
-            recipients=(NewRecipient(item.return_path, notify="NEVER"),),
-            trail=item.trail,
-            kind=Kind.DSN,
-            smtputf8=not item.return_path.isascii(),
-            eightbit=prepared.eightbit,
-        )
 
     def _next_in(self, tx: Tx, key: str, pair: Pair) -> Work | None:
         """More of the same pair, or of another domain of the same account behind the same host."""

@@ -29,6 +29,7 @@ _ASK = N_("If it is important, ask the recipient in another way, or their admini
 _OURS = N_("Please show this message to your administrator.")
 _WAIT = N_("The fault is most likely at the recipient's end and temporary.")
 _SMALLER = N_("Send a smaller message, for example with a link in place of the attachment.")
+_ADMIN = N_("If it is important, ask your administrator why.")
 _LATER = N_("Try again later, or reach the recipient in another way.")
 
 _CAUSES: Mapping[str, Cause] = {
@@ -60,6 +61,9 @@ _CAUSES: Mapping[str, Cause] = {
     "queue.bare": Cause(N_("The message holds broken line ends and cannot be sent safely."), _OURS, "5.6.0"),
     "queue.corrupt": Cause(N_("The message is damaged on our disk."), _OURS, "4.3.0"),
     "queue.local": Cause(N_("The mailbox cannot take the message at the moment."), _LATER, "4.2.0"),
+    "queue.returned": Cause(
+        N_("Your administrator took the message out of the queue before it was sent."), _ADMIN, "5.7.0"
+    ),
     "queue.full": Cause(N_("The recipient's mailbox is full."), _LATER, "4.2.2"),
     "rules.rejected": Cause(
         N_("The recipient does not want the message."),

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import logging
 import statistics
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -309,6 +310,29 @@ def test_A5_the_queue_is_bounded_and_one_network_gets_half(office: Office, verif
     run(office, story)
 
 
+def test_A5_two_are_verified_at_a_time(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, guard, running = credentials.verify, threading.Lock(), 0
+    together: list[int] = []
+
+    def verify(verifier: str, password: str) -> bool:
+        nonlocal running
+        with guard:
+            running += 1
+            together.append(running)
+        try:
+            return real(verifier, password)
+        finally:
+            with guard:
+                running -= 1
+
+    async def story(door: Door) -> None:
+        await asyncio.gather(*(door.refused("ann", f"wrong {n}") for n in range(12)))
+
+    monkeypatch.setattr(credentials, "verify", verify)
+    run(office, story)
+    assert len(together) == 12 and max(together) == 2
+
+
 def test_A5_equal_attempts_share_one_verification(office: Office, verified: list[str]) -> None:
     async def story(door: Door) -> None:
         logins = await asyncio.gather(*(door.login("ann", peer="127.0.0.1") for _ in range(200)))
@@ -395,6 +419,27 @@ def test_app_passwords_are_cheap_and_keep_to_their_scope(office: Office, verifie
         office.set_status("ann", Status.SUSPENDED)
         await door.refused("ann", secret)
         assert len(verified) == done + 1
+
+    run(office, story)
+
+
+def test_N7_the_right_password_without_a_second_factor_is_no_failure(
+    office: Office, verified: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office.directory, "two_step", lambda account: account == office.ids["ann"])
+
+    async def story(door: Door) -> None:
+        refused = await door.refused("ann")
+        assert (refused.app_password, refused.public) == (True, auth.TWO_STEP)
+        assert not (await door.refused("ann", "wrong")).app_password
+        for number in range(4):
+            await door.refused("bob", f"wrong {number}")
+        done = len(verified)
+        assert (await door.refused("ann")).app_password and len(verified) == done, "remembered"
+        await door.refused("bob", "wrong 4")
+        assert not door.slept, "five failures are free, and the phone of ann made none"
+        await door.refused("bob", "wrong 5")
+        assert door.slept
 
     run(office, story)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from smtp.listener import conversation
 from smtp.policy.limits import MIB, Limits
 from tests.smtp_rig import Client, Rig, message, rig
 
@@ -163,9 +165,15 @@ def test_O3_endless_data_is_cut_off(tight: Rig) -> None:
 def test_O3_chunks_beyond_the_limit(tight: Rig) -> None:
     half = b"\r\n" + (b"w" * 98 + b"\r\n") * 15_728
     with begin(tight) as client:
-        for expected in (b"250 2.6.0", b"552 5.3.4", b"552 5.3.4"):
+        for expected in (b"250 2.6.0", b"552 5.3.4"):
             client.send(b"BDAT %d\r\n" % len(half) + half)
             assert client.reply().startswith(expected)
+        assert client.cmd("NOOP").startswith(b"250")
+        client.send(b"BDAT %d\r\n" % len(half))
+        pour(client, half, 1)
+        said = client.rest()
+        assert said.startswith(b"552 5.3.4") and said.count(b"\r\n") == 1, "beyond a little more nothing is read"
+    with begin(tight) as client:
         client.send(b"BDAT 999999999999 LAST\r\n")
         assert client.reply().startswith(b"552 5.3.4")
         assert client.rest() == b""
@@ -341,10 +349,10 @@ def test_F2_a_reader_that_never_reads(tight: Rig) -> None:
         client.ehlo()
         client.cmd("MAIL FROM:<a@b.test>")
         memory = resident()
-        client.sock.settimeout(8)
-        with pytest.raises(OSError):
+        client.sock.settimeout(15)
+        with pytest.raises(ConnectionError):  # not our own patience: the server ends it
             for _ in range(5000):
-                client.send(b"RCPT TO:<nobody@example.test>\r\n" * 1000)
+                client.send(b"RCPT TO:<ann@example.test>\r\n" * 1000)
         assert resident() - memory < 10 * MIB
 
 
@@ -362,15 +370,31 @@ def test_errors_end_a_session(tmp_path_factory: pytest.TempPathFactory) -> None:
             assert answers == [b"250"] * 5 + [b"421"]
 
 
-def test_a_long_pipeline_lets_others_have_the_loop(one: Rig) -> None:
-    with one.client() as busy, one.client() as other:
+def test_F1_a_long_pipeline_lets_others_have_the_loop(one: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of commands in one segment: between two turns of the loop few of them are answered."""
+    verify = conversation._VERBS["VRFY"]
+    turns = [0]
+    over = threading.Event()
+
+    async def counted(talk: conversation.Conversation, arg: str) -> None:
+        turns[-1] += 1
+        await verify(talk, arg)
+
+    async def turn() -> None:
+        while not over.is_set():
+            turns.append(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setitem(conversation._VERBS, "VRFY", counted)
+    with one.client() as busy:
         busy.ehlo()
-        other.ehlo()
+        turning = asyncio.run_coroutine_threadsafe(turn(), one.loop)
         busy.send(b"VRFY x\r\n" * 400)
-        begun = time.monotonic()
-        assert other.cmd("NOOP").startswith(b"250")
-        assert time.monotonic() - begun < 0.25
         assert len(busy.replies(400)) == 400
+        over.set()
+        turning.result(10)
+    assert sum(turns) == 400
+    assert max(turns) <= 100
 
 
 def test_F4_no_room_on_the_disk_is_said_at_rcpt(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from appliance.ops import people
 from appliance.ops.state import Ground
 from data.directory.facts import Status
+from data.store.intake import Intake
 from smtp.policy.limits import Limits
 from tests.smtp_rig import PASSWORD, Rig, message, rig
 
@@ -62,6 +65,36 @@ def test_T1_what_follows_the_220_in_the_clear_ends_the_handshake(one: Rig, injec
         assert client.cmd("STARTTLS").startswith(b"220")
         client.send(injected)
         assert b"250" not in client.rest()
+
+
+def test_T1_what_comes_while_starttls_is_being_answered_is_dropped(one: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a message has to be forgotten first: what is said meanwhile is in the clear as well."""
+    entered, go = threading.Event(), threading.Event()
+    forget = Intake.discard
+
+    def slow(self: Intake) -> None:
+        entered.set()
+        assert go.wait(20)
+        forget(self)
+
+    monkeypatch.setattr(Intake, "discard", slow)
+    with one.client() as client:
+        client.ehlo()
+        client.cmd("MAIL FROM:<a@example.org>")
+        client.cmd("RCPT TO:<ann@example.test>")
+        half = message() + b"x" * 200_000
+        client.send(b"BDAT %d\r\n" % len(half) + half)
+        assert client.reply().startswith(b"250")
+        client.send(b"STARTTLS\r\n")
+        assert entered.wait(20)
+        (wire,) = one.listeners["mx"]._open
+        client.send(b"NOOP\r\n")
+        while not wire.unread():
+            time.sleep(0.01)
+        go.set()
+        assert client.reply().startswith(b"220")
+        client._wrap()
+        assert client.ehlo().startswith(b"250-mail.example.test")
 
 
 @pytest.mark.parametrize("listener", ["mx", "submission"])
@@ -124,6 +157,19 @@ def test_bench_on_loopback_offers_a_sign_in_without_tls(bench: Rig) -> None:
         assert b"AUTH PLAIN LOGIN" in client.ehlo()
     with bench.client("mx") as client:
         assert b"AUTH" not in client.ehlo()
+
+
+def test_bench_on_loopback_has_no_limits(bench: Rig) -> None:
+    """Connections, errors, unknown names, talk: what a load test does all day."""
+    held = [bench.client() for _ in range(Limits().per_head + 5)]
+    client = held[-1]
+    client.ehlo()
+    client.cmd("MAIL FROM:<a@example.org>")
+    for command, answer in (("WHAT", b"500"), ("RCPT TO:<nobody@example.test>", b"550"), ("NOOP", b"250")):
+        client.send(f"{command}\r\n".encode() * 600)
+        assert {one[:3] for one in client.replies(600)} == {answer}
+    for client in held:
+        client.sock.close()
 
 
 # --- T4, T5 -------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ the same network adds no second one. C9 to C11 lie on the way out (test_crashpoi
 
 from __future__ import annotations
 
+import os
 import smtplib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,13 +70,37 @@ def check(built: House, expected: int, size: int) -> None:
     assert list((built.state / "blobs" / "tmp").iterdir()) == []
 
 
+def files(built: House, pattern: str) -> list[Path]:
+    return [path for path in (built.state / "blobs").glob(pattern) if path.is_file()]
+
+
+TMP, SHARD = "tmp/*", "[0-9a-f][0-9a-f]/*"
+
+
 @pytest.mark.parametrize(
-    ("point", "size"),
-    [("C1", LARGE), ("C2", SMALL), ("C2", LARGE), ("C3", LARGE), ("C4", LARGE), ("C5", SMALL), ("C5", LARGE)],
+    ("point", "size", "left"),
+    [
+        ("C1", LARGE, TMP),
+        ("C2", SMALL, None),
+        ("C2", LARGE, TMP),
+        ("C3", LARGE, TMP),
+        ("C4", LARGE, SHARD),
+        ("C5", SMALL, None),
+        ("C5", LARGE, SHARD),
+    ],
 )
-def test_before_the_commit_nothing_is_there_and_a_retry_is_stored_once(kept: House, point: str, size: int) -> None:
+def test_before_the_commit_nothing_is_there_and_a_retry_is_stored_once(
+    kept: House, point: str, size: int, left: str | None
+) -> None:
+    """What the crash left on the disk is where the table says, and goes: `tmp` at the start, an orphan after an hour."""
     assert crash(kept, point, size) is None
+    assert [len(files(kept, pattern)) for pattern in (TMP, SHARD)] == [left == TMP, left == SHARD]
+    for orphan in files(kept, SHARD):
+        os.utime(orphan, (time.time() - 3700,) * 2)
     kept.start()
+    if left == SHARD:
+        kept.await_log("orphans=1")
+    assert files(kept, "*/*") == []
     check(kept, 0, size)
     assert send(kept, size) == 250
     check(kept, 1, size)
@@ -108,9 +134,13 @@ def test_C8_acknowledged_is_there_exactly_once(kept: House, size: int) -> None:
 
 
 def test_C21_a_crash_while_recovering_changes_nothing(kept: House) -> None:
-    assert crash(kept, "C7", LARGE) is None
+    """Twice in the middle of it; the third time it comes to its end."""
+    assert crash(kept, "C3", LARGE) is None
     for _ in range(2):
-        kept.start(wait=False)
-        kept.kill()
+        kept.start(env={"MAILSTEAD_CRASHPOINT": "C21"}, wait=False)
+        assert kept.ended() == EXIT_CODE
+        assert len(files(kept, TMP)) == 1
     kept.start()
+    check(kept, 0, LARGE)
+    assert send(kept, LARGE) == 250
     check(kept, 1, LARGE)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -52,3 +56,22 @@ def test_skips_have_to_be_agreed() -> None:
     assert unexpected_skips(skipped, ["tests/unit/test_a.py::test_b"]) == ["tests/interop/test_swaks.py::test_tls"]
     assert unexpected_skips(skipped, ["tests/*"]) == []
     assert len(unexpected_skips(skipped, [])) == 2
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two"])
+def test_a_skip_nobody_agreed_to_fails_the_run_in_ci(tmp_path: Path, workers: list[str]) -> None:
+    """In the run itself: of a test and of a whole file, also when they are spread over processes."""
+    (tmp_path / "test_one.py").write_text("import pytest\n\ndef test_it():\n    pytest.skip('no client')\n")
+    (tmp_path / "test_all.py").write_text("import pytest\n\npytest.skip('no peer', allow_module_level=True)\n")
+    words = ["-q", "-p", "tests.conftest", "--rootdir", str(tmp_path), str(tmp_path), *workers]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "CI": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert done.stdout.count("SKIP NOT ALLOWED") == 2, done.stdout

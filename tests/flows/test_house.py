@@ -129,13 +129,20 @@ def test_a_wrong_or_missing_key_is_one_line(tmp_path: Path, key: str | None) -> 
         (h.state / "master.key").unlink()
         if key is not None:
             (h.state / "master.key").write_text(key)
+        before = _written(h.state)
         done = subprocess.run(
             h.command("serve"), capture_output=True, text=True, env=h.environment(), check=False, timeout=60
         )
         assert done.returncode == WRONG_KEY
         assert len(done.stderr.splitlines()) == 1 and "master" in done.stderr
+        assert _written(h.state) == before, "nothing is written"
         (h.state / "master.key").write_text(kept)
         h.start()
+
+
+def _written(state: Path) -> dict[Path, int]:
+    """When each file and directory changed last, but for the lock, which names whoever looked."""
+    return {path: path.stat().st_mtime_ns for path in (state, *state.rglob("*")) if path.name != "lock"}
 
 
 def test_TERM_drains_with_421_and_BYE() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -453,18 +454,21 @@ def test_large_messages_are_streamed(play: Callable[..., None], sink: SinkMx) ->
 
 
 def test_tls_is_taken_and_its_failure_costs_nothing(tmp_path: Path) -> None:
-    """Offered: taken. Broken: once more in the clear, before the envelope."""
+    """Offered: taken. Refused, or a handshake that fails: once more in the clear, before the envelope."""
 
     async def inside() -> None:
-        with SinkMx(tls=True) as good, SinkMx(offers=("PIPELINING", "STARTTLS")) as broken:
-            routes = Routes(
-                table={"good.example.org": ("127.0.0.1", good.port), "bad.example.org": ("127.0.0.1", broken.port)}
-            )
-            async with outbound(tmp_path, routes=routes) as out:
-                out.put("a@good.example.org", "b@bad.example.org")
+        offers = ("PIPELINING", "STARTTLS")
+        with SinkMx(tls=True) as good, SinkMx(offers=offers) as refuses, SinkMx(tls=True, offers=offers) as broken:
+            broken._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # it has no certificate
+            sinks = {"good": good, "refuses": refuses, "broken": broken}
+            table = {f"{name}.example.org": ("127.0.0.1", sink.port) for name, sink in sinks.items()}
+            async with outbound(tmp_path, routes=Routes(table=table)) as out:
+                out.put(*(f"a@{domain}" for domain in table))
                 await out.idle()
                 assert [one.tls for one in good.messages] == [True]
+                assert [one.tls for one in refuses.messages] == [False]
                 assert [one.tls for one in broken.messages] == [False]
+                assert broken.connections == 2
 
     asyncio.run(inside())
 

@@ -89,7 +89,7 @@ def test_colleagues_get_it_at_once_and_others_through_the_spool(one: Rig, listen
 
 
 def test_missing_fields_are_added_and_bcc_goes(one: Rig) -> None:
-    sent = b"Return-Path: <liar@example.org>\r\nFrom: ann@example.test\r\nBcc: eve@example.test\r\n\r\nx\r\n"
+    sent = b"Return-Path: <liar@example.org>\r\nFrom: ann@example.test\r\nBcc: eve@example.test\r\nResent-Bcc: eve@example.test\r\n\r\nx\r\n"
     with one.signed_in() as client:
         to = ["bob@example.test", "eve@example.test"]
         assert client.mail(sent, to=to, sender="ann@example.test").startswith(b"250")

@@ -44,6 +44,7 @@ def _parts() -> WebParts:
         ground = ground_floor.open_ground(held, build({"hostname": "mail.example.test"}), SystemClock())
         kept = ("state", "config", "clock", "db", "store", "directory", "settings", "audit", "keys")
         rest: dict[str, Any] = {name: getattr(ground, name) for name in kept}
+        rest["finder"] = ground.index.finder
         rest |= dict.fromkeys(("gate", "workers", "metrics", "log"))
         ground.close()
     atexit.register(shutil.rmtree, state, ignore_errors=True)
@@ -240,7 +241,7 @@ def test_N4_every_answer_carries_the_policy(running: House, visitors, path: str,
 def test_N4_static_files_are_kept_for_ever_and_carry_it_too(running: House) -> None:
     page = Browser(running).get("/webmail/login").text
     names = set(re.findall(r'(?:href|src)="(/static/[^"#]+)', page))
-    assert len(names) > 4
+    assert len(names) > 3
     for name in names:
         answer = Browser(running).get(name)
         assert answer.status == 200

@@ -107,7 +107,7 @@ def test_pages_follow_each_other_to_the_end(running: House, ann: Browser) -> Non
     for _ in range(5):
         page = browser.get(path, HX_Request="true").text
         found += threads(page)
-        more = re.search(r'hx-get="(/webmail/mail/inbox\?before=[^"]+)"', page)
+        more = re.search(r'href="(/webmail/mail/inbox\?before=[^"]+)"', page)
         if more is None:
             break
         path = html.unescape(more[1])

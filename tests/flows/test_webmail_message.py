@@ -166,7 +166,7 @@ def test_W4_a_name_written_backwards_is_told(running: House, ann: Browser) -> No
 def test_N12_a_name_that_poses_as_an_address_is_told(running: House, ann: Browser) -> None:
     raw = b'From: "ceo@example.test" <evil@example.org>\r\nContent-Type: text/plain\r\n\r\nText.\r\n'
     _, page = put(running, ann, raw)
-    assert "The name shows another address" in page.text and "Not checked" in page.text
+    assert "The name shows another address" in page.text and "Sender not checked" in page.text
 
 
 def test_W2_remote_pictures_wait_for_the_reader_and_come_through_us(running: House, ann: Browser, bob: Browser) -> None:
@@ -209,17 +209,20 @@ def test_a_conversation_is_moved_to_a_folder(running: House, ann: Browser) -> No
     client.create("Projects")
     client.logout()
     _, page = put(running, ann, b"From: bob@example.org\r\n\r\nText.\r\n")
-    found = re.search(r'href="(/webmail/move/inbox/t\d+)"', page.text)
+    found = re.search(r'href="(/webmail/move/inbox\?thread=(\d+))"', page.text)
     assert found
     choice = ann.get(found[1])
     target = re.search(r'name="to" value="(\d+)"><svg(?:(?!</svg>).)*</svg>Projects', choice.text)
     assert target, choice.text
-    assert ann.post(found[1], {"to": target[1]}).location == "/webmail/mail/inbox"
+    act, fields = "/webmail/mail/inbox/act", {"do": "move", "thread": found[2]}
+    assert ann.post(act, fields).location == f"/webmail/move/inbox?thread={found[2]}"
+    assert ann.post(act, {**fields, "to": "x"}).status == 422
+    assert ann.post(act, {**fields, "to": target[1]}).location == "/webmail/mail/inbox"
     client = running.imap(ANN)
     assert client.select("Projects")[1] == [b"1"]
     client.logout()
     assert ann.get(found[1]).status == 404
-    assert ann.post(found[1], {"to": "x"}).status == 422
+    assert ann.get("/webmail/move/inbox?thread=x").status == 422
 
 
 def test_answers_are_offered_and_a_draft_goes_on(running: House, ann: Browser) -> None:

@@ -5,22 +5,15 @@ Screenshots are kept in build/screens (git-ignored), one for each screen, width,
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.house import House, house
+from tests.panel_rig import ADMIN, LETTER, LOOKS, Panel, browser, deferred
 
-SCREENS = Path(__file__).resolve().parents[2] / "build" / "screens"
-AXE = Path(__file__).with_name("vendor") / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-ADMIN, ANN, BOB = "root@example.test", "ann@example.test", "bob@example.test"
-LETTER = "From: {0}\r\nTo: {1}\r\nSubject: figures\r\nMessage-ID: <{2}@example.test>\r\n\r\nHello.\r\n"
-LOOKS = [(1440, "light", "en-US"), (1440, "dark", "zh-CN"), (390, "light", "zh-CN"), (390, "dark", "en-US")]
+ANN, BOB = "ann@example.test", "bob@example.test"
 
 pytestmark = [pytest.mark.interop, pytest.mark.long]
 
@@ -43,96 +36,25 @@ def running() -> Iterator[House]:
         yield h
 
 
-def deferred(running: House, recipient: str) -> int:
-    """The item of a recipient, once it was tried and put off."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        for row in running.ask("queue.list")["recipients"]:
-            if row["recipient"] == recipient and row["state"] == "deferred":
-                return int(row["item"])
-        time.sleep(0.05)
-    raise AssertionError(recipient)
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("chromium is not installed (appliance/deploy/test-needs)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Panel:
-    """One browser window, signed in as an administrator; notes what its console says and where it asks."""
-
-    def __init__(self, chromium: Any, running: House, width: int = 1440, theme: str = "light", locale: str = "en-US"):
-        self.base = f"http://localhost:{running.port('http')}"
-        self.look = f"{width}-{theme}-{locale[:2]}"
-        self.context = chromium.new_context(
-            viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=theme, locale=locale
-        )
-        self.page = self.context.new_page()
-        self.told: list[str] = []
-        self.page.on("console", lambda message: self.told.append(message.text))
-        self.page.on("pageerror", lambda error: self.told.append(str(error)))
-        self.page.on("request", lambda request: self._asked(request.url))
-        self.go("/login")
-        self.page.fill("#f-identity", ADMIN)
-        self.page.fill("#f-password", "secret")
-        self.page.click("button[type=submit]")
-        self.page.wait_for_selector("main.page")
-
-    def _asked(self, url: str) -> None:
-        if not url.startswith((self.base, "data:")):
-            self.told.append(f"asked {url}")
-
-    def go(self, path: str) -> None:
-        self.page.goto(f"{self.base}/admin{path}", wait_until="load")
-
-    def press(self, name: str) -> None:
-        """A button, or a link that looks like one, by what it says."""
-        self.page.get_by_role("main").get_by_role("button", name=name, exact=True).click()
-        self.page.wait_for_load_state("load")
-
-    def reads(self, text: str) -> None:
-        """The page says so."""
-        self.page.get_by_role("main").get_by_text(text).first.wait_for()
-
-    def check(self, name: str) -> None:
-        """Keep a picture; axe finds nothing, nothing is wider than the window, the console is silent."""
-        SCREENS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENS / f"admin-{name}-{self.look}.png")
-        self.page.evaluate(AXE.read_text("utf-8") + ";0")
-        found = self.page.evaluate(
-            "rules => axe.run(document, {runOnly: rules}).then(r => r.violations.map("
-            "v => v.id + ' ' + v.nodes.map(n => n.target).join(' ; ')))",
-            RULES,
-        )
-        assert found == [], (name, self.look)
-        over = self.page.evaluate(
-            "() => [document.documentElement, document.querySelector('.page')].map(e => e.scrollWidth - e.clientWidth)"
-        )
-        assert max(over) <= 0, (name, self.look)
-        assert self.told == [], (name, self.look)
+    with browser() as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(("width", "theme", "locale"), LOOKS)
 def test_every_screen_in_every_look(chromium: Any, running: House, width: int, theme: str, locale: str) -> None:
-    panel = Panel(chromium, running, width, theme, locale)
+    panel = Panel(chromium, running, width, theme, locale).sign_in()
     item = next(row["item"] for row in running.ask("queue.list")["recipients"] if row["state"] == "deferred")
     places = {
         "dashboard": "/", "users": "/accounts", "user": "/accounts/2", "add-user": "/accounts/new",
-        "delete-user": "/accounts/2/delete", "aliases": "/aliases", "alias": "/aliases/1", "add-alias": "/aliases/new",
+        "delete-user": "/accounts/2/delete", "bin": "/accounts/bin", "own": "/accounts/1", "gone": "/accounts/999", "aliases": "/aliases", "alias": "/aliases/1", "add-alias": "/aliases/new",
         "domains": "/domains", "domain": "/domains/example.test", "queue": "/queue", "queue-item": f"/queue/{item}",
         "queue-drop": f"/queue/{item}/drop", "log": "/log", "audit": "/audit", "server": "/system", "search": "/search?q=ann",
     }  # fmt: skip
     for name, path in places.items():
         panel.go(path)
+        panel.told = [told for told in panel.told if "404" not in told]
         panel.check(name)
     panel.go("/log")
     panel.page.click(".happened a")
@@ -145,7 +67,7 @@ def test_every_screen_in_every_look(chromium: Any, running: House, width: int, t
 
 
 def test_an_administrators_day(chromium: Any, running: House) -> None:
-    panel = Panel(chromium, running)
+    panel = Panel(chromium, running).sign_in()
     page = panel.page
     page.get_by_role("link", name="Add user").click()
     page.fill("#f-address", "kim")
@@ -185,7 +107,7 @@ def test_an_administrators_day(chromium: Any, running: House) -> None:
 
 
 def test_everything_works_without_a_script(chromium: Any, running: House) -> None:
-    panel = Panel(chromium, running)
+    panel = Panel(chromium, running).sign_in()
     cookies = panel.context.cookies()
     panel.context.close()
     context = chromium.new_context(java_script_enabled=False)

@@ -77,9 +77,10 @@ def test_writing_saving_attaching_sending_and_undoing(screen: Screen, running: H
     saved(screen.page)
     screen.check("compose")
     page.press("#c-text", "Control+Enter")
-    page.wait_for_url("**/webmail/outgoing/*")
-    screen.check("outgoing")
-    page.click("form[action$='/undo'] button")
+    page.wait_for_url("**/webmail/mail/inbox**")
+    page.wait_for_selector(".toast__left")
+    screen.check("sent")
+    page.click(".toast__action")
     page.wait_for_url("**/webmail/compose/draft/*/*")
     assert page.input_value("#c-subject") == subject
     assert page.locator(".composer__files .file__name").inner_text() == "minutes.pdf"

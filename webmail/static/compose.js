@@ -134,6 +134,8 @@ function add(files) {
 
 function start() {
   form.classList.add("composer--script");
+  // what was sent is undone where one goes on (sent.js), not on a page of its own
+  form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "toast", value: "1" }));
   form.addEventListener("input", (event) => { if (event.target.type !== "file") touched(); });
   form.addEventListener("change", (event) => {
     if (event.target.type !== "file") return;
@@ -156,6 +158,8 @@ function start() {
     if (button && button.value === "send" && bare && MENTIONED.test(own) && !window.confirm(form.dataset.missing)) return;
     clearTimeout(timer);
     await queue;
+    // a form cannot be sent while its submit event is on its way
+    await new Promise((done) => setTimeout(done));
     changed = false;
     leaving = true;
     form.requestSubmit(button);

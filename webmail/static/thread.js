@@ -1,6 +1,10 @@
-// The open conversation: frames as high as their text, opened messages marked as read.
+// The open conversation: frames as high as their text, keys that go on working inside them, opened messages marked as read.
+import { counts, mark } from "./list.js";
+import { post } from "./ask.js";
 
 const MOST = 30000;
+
+export const thread = () => document.querySelector("#read .thread");
 
 function fit(frame) {
   const page = frame.contentDocument;
@@ -11,18 +15,31 @@ function fit(frame) {
   };
   measure();
   new ResizeObserver(measure).observe(page.body);
+  // the frame runs no script of its own, so a key pressed in it can only be heard from here
+  page.addEventListener("keydown", (event) => document.dispatchEvent(new CustomEvent("mail:key", { detail: event })));
+  frame.dataset.ready = "";
 }
 
-async function markRead(thread) {
-  const token = document.querySelector("meta[name=csrf]");
-  const form = new URLSearchParams({ do: "read:" + thread.dataset.thread, csrf: token.content });
-  const answer = await fetch("/webmail/mail/" + thread.dataset.box + "/act", { method: "POST", body: form, redirect: "manual" });
-  if (answer.type !== "opaqueredirect" && !answer.ok) return;
-  thread.removeAttribute("data-unread");
-  const row = document.getElementById("t" + thread.dataset.thread);
-  if (!row) return;
-  row.classList.remove("msg-row--unread");
-  row.querySelectorAll(".msg-row__unread, .msg-row__link > .visually-hidden").forEach((mark) => mark.remove());
+async function markRead(open) {
+  const place = document.querySelector("#acts");
+  if (!place) return;
+  try {
+    const told = await (await post(place.getAttribute("action"), [["do", "read:" + open.dataset.id], ["quiet", "1"]])).json();
+    counts(told.counts);
+  } catch {
+    return;
+  }
+  open.removeAttribute("data-unread");
+  mark("read", [open.dataset.id]);
+  readable(open, true);
+}
+
+// Which of the two buttons is there: mark as read, or as unread.
+export function readable(open, read) {
+  const bar = open.closest("#read").querySelector(".read__bar");
+  const button = (verb) => bar.querySelector("[value='" + verb + ":" + open.dataset.id + "']");
+  if (button("read")) button("read").hidden = read;
+  if (button("unread")) button("unread").hidden = !read;
 }
 
 // What the loaded text says about itself: pictures that are blocked, formatting that was left out.
@@ -40,9 +57,30 @@ function notices(frame) {
 
 export function frames(root) {
   root.querySelectorAll("iframe.msg__frame").forEach((frame) => {
+    if (frame.dataset.heard !== undefined) return;
+    frame.dataset.heard = "";
     frame.addEventListener("load", () => { fit(frame); notices(frame); });
-    if (frame.contentDocument && frame.contentDocument.readyState === "complete") { fit(frame); notices(frame); }
+    const page = frame.contentDocument;
+    if (page && page.readyState === "complete" && page.URL !== "about:blank") { fit(frame); notices(frame); }
   });
-  const thread = root.querySelector(".thread[data-unread]");
-  if (thread) markRead(thread);
+  const open = root.querySelector(".thread[data-unread]");
+  if (open) markRead(open);
+}
+
+const messages = () => [...document.querySelectorAll("#read .thread > .msg")];
+
+// The message beside the one that has the focus, unfolded.
+export function message(by) {
+  const all = messages();
+  const now = all.findIndex((one) => one.contains(document.activeElement));
+  const next = all[now < 0 ? (by > 0 ? 0 : all.length - 1) : now + by];
+  if (!next) return;
+  if (next.matches("details")) next.open = true;
+  const place = next.matches("details") ? next.querySelector("summary") : next;
+  place.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "start" });
+}
+
+export function unfold(open) {
+  messages().filter((one) => one.matches("details")).forEach((one) => { one.open = open; });
 }

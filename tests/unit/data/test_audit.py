@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, update
 
-from data.audit import START, Audit
+from data.audit import START, Audit, Wanted
 from data.clock import FakeClock
 from data.disk import tables as t
 from data.disk.db import Database
@@ -16,13 +16,14 @@ from data.disk.migrate import upgrade
 from data.ids import OrganisationId
 
 ORGANISATION = OrganisationId(1)
+CLOCK = FakeClock()
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     path = tmp_path / "mail.db"
     upgrade(path)
-    opened = Database.open(path, FakeClock())
+    opened = Database.open(path, CLOCK)
     opened.write(lambda tx: tx.run(insert(t.organisation).values(id=1, name="Example")))
     yield opened
     opened.close()
@@ -73,3 +74,24 @@ def test_a_cut_end_differs_from_the_head_kept_elsewhere(db: Database, audit: Aud
     db.write(lambda tx: tx.run(delete(t.audit).where(t.audit.c.id == 5)))
     assert audit.verify() == []
     assert audit.head() != kept
+
+
+def test_a_search_by_who_what_and_when(db: Database, audit: Audit) -> None:
+    begun = CLOCK.now()
+    CLOCK.advance(60_000)
+    row = {"organisation": ORGANISATION, "actor": "root@example.test", "object": "x_1", "detail": {"name": "Ann"}}
+    db.write(lambda tx: audit.record_in(tx, action="accounting", **row))  # type: ignore[arg-type]
+    db.write(lambda tx: audit.record_in(tx, action="queue.drop", **row))  # type: ignore[arg-type]
+
+    def objects(**wanted: object) -> list[str]:
+        return [one.object for one in audit.search(Wanted(**wanted))]  # type: ignore[arg-type]
+
+    assert objects(kind="account") == ["u5", "u4", "u3", "u2", "u1"], "a kind is a whole word"
+    assert objects(kind="queue") == ["x_1"]
+    assert (
+        objects(text="U3") == ["u3"] and objects(text="ann") == ["x_1", "x_1"] and objects(text="ROOT@") == ["x_1"] * 2
+    )
+    assert objects(text="x!") == [] and objects(text="%") == []
+    assert objects(until=begun + 1, kind="account")[0] == "u5" and objects(since=begun + 1) == ["x_1", "x_1"]
+    newest = audit.search(Wanted(kind="account"), 2)
+    assert [one.object for one in audit.search(Wanted(kind="account"), 2, newest[-1].id)] == ["u3", "u2"]

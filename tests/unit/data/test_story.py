@@ -12,7 +12,7 @@ from data.disk.db import Database
 from data.disk.migrate import upgrade
 from data.ids import OrganisationId
 from data.reason import Reason
-from data.story import Story
+from data.story import Sought, Story
 
 
 def test_hops_join_by_trail(tmp_path: Path) -> None:
@@ -69,12 +69,18 @@ def test_search_and_flow(tmp_path: Path) -> None:
     tell("t1", "delivered", "Max_M@example.org", "ann@example.test")
     tell("t2", "delivered", "ann@example.test", "far@example.org", Reason("queue.sent", {"remote": "mx"}))
     tell("t3", "failed", "maxim@example.org", "bob@example.test")
-    assert [hop.trail for hop in story.search("ANN@")] == ["t2", "t1"]
-    assert [hop.trail for hop in story.search("t3")] == ["t3"]
-    assert [hop.trail for hop in story.search("x_m")] == ["t1"], "an underscore is an underscore"
-    assert story.search("%") == () and story.search("t") and not story.search("nobody")
-    first = story.search("example", 1)
-    assert [hop.trail for hop in story.search("example", 5, first[0].id)] == ["t2", "t1"]
+    assert [hop.trail for hop in story.search(Sought("ANN@"))] == ["t2", "t1"]
+    assert [hop.trail for hop in story.search(Sought("t3"))] == ["t3"]
+    assert [hop.trail for hop in story.search(Sought("x_m"))] == ["t1"], "an underscore is an underscore"
+    assert story.search(Sought("%")) == () and story.search(Sought("t")) and not story.search(Sought("nobody"))
+    first = story.search(Sought("example"), 1)
+    assert [hop.trail for hop in story.search(Sought("example"), 5, first[0].id)] == ["t2", "t1"]
+    assert [hop.trail for hop in story.search(Sought(outcome="sent"))] == ["t2"]
+    assert [hop.trail for hop in story.search(Sought("ann@", outcome="stored"))] == ["t1"]
+    assert [hop.trail for hop in story.search(Sought(outcome="failed"))] == ["t3"]
+    assert story.search(Sought(outcome="held")) == ()
+    at = {hop.trail: hop.at for hop in story.search(Sought())}
+    assert [hop.trail for hop in story.search(Sought(since=at["t2"], until=at["t3"]))] == ["t2"]
     assert sorted(story.flow(begun, 60_000)) == [
         (0, "delivered", False, 1),
         (1, "delivered", True, 1),

@@ -8,13 +8,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from appliance.config import Config
-from appliance.ops import cli, commands, shown, trial
+from appliance.ops import cli, commands, people, shown, trial
 from appliance.ops import state as ground_floor
 from appliance.ops.errors import ALREADY_SET_UP, LOCKED, USAGE
 from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
+from data.clock import FakeClock
+from data.disk import tables as t
 from data.errors import Invalid, NotFound
 from data.principal import Role
 
@@ -159,7 +162,7 @@ def test_settings_are_typed_and_audited(ground: Ground, ann: str, capsys: pytest
 
 def test_an_account_is_changed(ground: Ground, ann: str) -> None:
     def change(**args: object) -> None:
-        commands.run(ground, "account.change", {"address": ann, **args}, lambda done, total: None, "test")
+        commands.run(ground, "account.change", {"address": ann, **args}, lambda done, total: None, "console:7")
 
     change(quota="2G", admin=True, name="Ann A.")
     (shown_account,) = commands.run(ground, "account.list", {}, lambda done, total: None, "test")["accounts"]
@@ -288,3 +291,15 @@ def test_a_trial_that_is_served_already_is_not_announced_again(
 def test_greeting_names_the_ports() -> None:
     text = trial.greeting(Config(base_port=20000), "a  b\nc  d\n", Path("var/logins.txt"))
     assert "20143" in text and "20587" in text and "    a  b\n    c  d\n" in text
+
+
+def test_verify_ends_with_1_when_something_is_wrong(
+    state: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ground_floor.hold(state) as held:
+        ground = ground_floor.open_ground(held, ground_floor.load_config(state), clock)
+        people.add_account(ground, "ann@example.test", password="secret", actor="test")
+        ground.db.write(lambda tx: tx.run(update(t.counter).values(octets=5)))
+        ground.close()
+    assert run("--state", str(state), "verify") == 1
+    assert "account.octets" in capsys.readouterr().out

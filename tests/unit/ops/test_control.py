@@ -94,6 +94,15 @@ def test_private_socket(served: Served) -> None:
     assert stat.S_ISSOCK(facts.st_mode) and stat.S_IMODE(facts.st_mode) == 0o600
 
 
+def test_another_user_of_the_machine_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the mode of the socket came to be: the kernel says who is at the other end."""
+    monkeypatch.setattr(control, "peer_uid", lambda sock: os.geteuid() + 4711)
+    with pytest.raises(CommandFailed) as caught:
+        control.ask(served.state, "count", {"to": 1})
+    assert caught.value.kind == "Refused"
+    assert served.calls == []
+
+
 def test_errors_tell_their_public_text_only(served: Served) -> None:
     with pytest.raises(CommandFailed) as caught:
         control.ask(served.state, "conflict", {})

@@ -10,7 +10,8 @@ import pytest
 from appliance.ops import maildir
 from appliance.ops.control import Stopped
 from appliance.ops.state import Ground
-from data.errors import Invalid
+from data.directory import installation
+from data.errors import DiskFull, Invalid
 from data.store.keys import Flag
 from data.store.repair import Repair
 
@@ -49,6 +50,23 @@ def take(ground: Ground, root: Path, mailbox: str | None = None) -> maildir.Repo
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return make(tmp_path / "Maildir")
+
+
+def test_messages_and_the_marks_that_they_came_are_one_transaction(
+    ground: Ground, ann: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two would import everything again."""
+    put(root, "1.a")
+
+    def fails(*_: object) -> None:
+        raise DiskFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(installation, "mark_imported_in", fails)
+        with pytest.raises(DiskFull):
+            take(ground, root, "Old mail")
+    assert rows(ground, "Old mail") == []
+    assert (take(ground, root, "Old mail").imported, len(rows(ground, "Old mail"))) == (1, 1)
 
 
 def test_order_dates_flags_and_line_ends(ground: Ground, ann: str, root: Path) -> None:

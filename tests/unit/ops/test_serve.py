@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,3 +90,20 @@ def test_HUP_reads_certificate_and_configuration(ground: Ground, monkeypatch: py
 
 def test_changed_fields_are_named() -> None:
     assert serve.changed(Config(), Config(hostname="a.test", base_port=1)) == ["hostname", "base_port"]
+
+
+def test_a_server_asks_for_open_files_and_leaves_no_core_dump() -> None:
+    """In a process of its own, which begins with few; the bound is the system's."""
+    program = (
+        "import resource as r\n"
+        "from appliance.config import build\n"
+        "from appliance.ops.serve import prepare_process\n"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]\n"
+        "r.setrlimit(r.RLIMIT_NOFILE, (256, hard))\n"
+        "prepare_process(build({'limits.open_files': 512}))\n"
+        "print(r.getrlimit(r.RLIMIT_NOFILE)[0], r.getrlimit(r.RLIMIT_CORE))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "512 (0, 0)\n"

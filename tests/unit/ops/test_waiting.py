@@ -11,7 +11,7 @@ from data.reason import Reason
 from tests.house import ROOT
 
 _NEVER_WAITS = {
-    "queue.sent", "queue.sent.plain", "queue.delivered", "queue.cancelled", "queue.dropped", "queue.delay-notices",
+    "queue.sent", "queue.sent.plain", "queue.delivered", "queue.cancelled", "queue.dropped", "queue.returned", "queue.delay-notices",
     "queue.nodomain", "queue.nullmx", "queue.literal", "queue.loop", "queue.unknown", "queue.envelope",
     "queue.requiretls", "queue.smtputf8", "queue.size", "queue.routes",
 }  # fmt: skip

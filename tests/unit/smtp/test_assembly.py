@@ -65,6 +65,16 @@ def test_O1_a_header_over_the_bound() -> None:
     assert refused(assembly(), b"A: " + b"x" * 220 + b"\r\n\r\n", 1000) is reply.HEADER_TOO_BIG
 
 
+def test_O1_a_header_without_an_end_is_refused_as_it_comes() -> None:
+    one = assembly(size=1_000_000)
+    with pytest.raises(Refused) as no:
+        for _ in range(10):
+            assert one.held <= 200
+            one.feed(b"A: 1\r\n" * 10)
+    assert no.value.reply is reply.HEADER_TOO_BIG
+    assert one.held == 0
+
+
 def test_O1_a_header_line_over_its_bound() -> None:
     assert refused(assembly(), b"A: 1\r\nB: " + b"x" * 130 + b"\r\n\r\n") is reply.HEADER_TOO_BIG
     one = assembly()

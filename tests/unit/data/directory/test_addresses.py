@@ -61,6 +61,15 @@ def test_groups_nest_and_name_an_account_once(people, directory: Directory) -> N
     )
 
 
+def test_groups_of_groups_are_walked_once(people, directory: Directory) -> None:
+    """Twenty groups that hold each other: each is opened once, not once for every way that leads to it."""
+    names = [f"g{n}@example.test" for n in range(20)]
+    people.account("ann@example.test")
+    for name in names:
+        people.alias(name, *(other for other in names if other != name), "ann@example.test")
+    assert reached(directory, names[0]) == ("deliver", ["ann@example.test"], [])
+
+
 def test_loops_end(people, directory: Directory) -> None:
     people.alias("a@example.test", "b@example.test")
     people.alias("b@example.test", "a@example.test")

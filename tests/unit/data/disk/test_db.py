@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from data.clock import FakeClock
 from data.disk import tables as t
 from data.disk.db import Database, Tx
 from data.disk.migrate import upgrade
-from data.errors import Invalid, Unavailable
+from data.errors import DiskFull, Invalid, Unavailable
 
 _PUT = insert(t.appliance).values(name=bindparam("name"), value=bindparam("value"))
 _GET = select(t.appliance.c.value).where(t.appliance.c.name == bindparam("p_name"))
@@ -135,6 +136,49 @@ def test_a_closed_database_refuses(where: str, clock: FakeClock) -> None:
     db.close()
     with pytest.raises(Unavailable):
         db.write(put("a"))
+
+
+def failing(code: int) -> object:
+    def op(tx: Tx) -> None:
+        tx.run(_PUT, {"name": "half", "value": ""})
+        error = sqlite3.OperationalError("the disk says no")
+        error.sqlite_errorcode = code
+        raise error
+
+    return op
+
+
+def test_after_an_error_of_the_disk_nothing_is_written_any_more(where: str, clock: FakeClock) -> None:
+    """RELIABILITY §1.2 step 7: a second fsync may lie. What waited is refused, and whoever runs the process is told."""
+    db = Database.open(where, clock)
+    told: list[str] = []
+    db.on_fatal = told.append
+    with pytest.raises(Unavailable):
+        db.write(failing(sqlite3.SQLITE_IOERR_FSYNC))
+    assert len(told) == 1
+    with pytest.raises(Unavailable):
+        db.write(put("later"))
+    db.close()
+    again = Database.open(where, clock)
+    assert names(again) == []
+    again.close()
+
+
+def test_a_full_disk_ends_the_group_and_the_writer_lives(db: Database) -> None:
+    told: list[str] = []
+    db.on_fatal = told.append
+    begun, gate = threading.Event(), threading.Event()
+    first = db.submit(lambda tx: (begun.set(), gate.wait(10))[1])
+    assert begun.wait(10)
+    jobs = [db.submit(put("one")), db.submit(failing(sqlite3.SQLITE_FULL)), db.submit(put("two"))]
+    gate.set()
+    assert first.result(10)
+    for job in jobs:
+        with pytest.raises(DiskFull):
+            job.result(10)
+    assert told == []
+    db.write(put("three"))
+    assert names(db) == ["three"]
 
 
 def test_sqlite_is_durable_and_strict(tmp_path: Path, clock: FakeClock) -> None:

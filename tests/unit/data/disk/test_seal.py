@@ -162,3 +162,30 @@ def test_an_fsync_that_fails_is_fatal_and_a_full_disk_is_not(tmp_path: Path, mon
             blobs.stage(b"x" * (INLINE + 1))
         monkeypatch.undo()
         assert bool(told) == (number == 5)
+
+
+def test_a_file_its_name_and_its_row_become_durable_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RELIABILITY §1.2 step 4: octets, then the name, then the directory; all of it before `finish` returns."""
+    blobs = Blobs(tmp_path / "blobs", KEYS)
+    blobs.prepare_directories()
+    done: list[tuple[str, int]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def watched_fsync(fd: int) -> None:
+        fsync(fd)
+        done.append(("fsync", os.fstat(fd).st_ino))
+        sizes.append(os.fstat(fd).st_size)
+
+    def watched_rename(old: Path, new: Path) -> None:
+        rename(old, new)
+        done.append(("rename", os.stat(new).st_ino))
+
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "rename", watched_rename)
+    path = blobs.path(blobs.stage(b"x" * (INLINE + 1)).name)
+    file, shard = path.stat(), path.parent.stat()
+    assert done == [("fsync", file.st_ino), ("rename", file.st_ino), ("fsync", shard.st_ino)]
+    assert sizes[0] == file.st_size == stored_size(INLINE + 1)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from data.index.finder import Cursor, Found
 from data.index.index import Index
+from data.index.walk import Cursor, Found
 from data.index.writer import Step
 from data.store.query import parse
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import insert
 
 from data.disk import tables as t
 from data.errors import Invalid, NotFound
-from data.index.finder import Cursor
+from data.index.walk import Cursor
 from data.reason import Reason
 from data.store import keys as k
 from data.store.keys import Flag
@@ -135,6 +136,124 @@ def test_a_message_is_found_once_it_is_stored_and_never_once_it_is_gone(library:
     library.drain()
     assert library.uids("fresh") == []
     assert library.index.writer.status(kit.ann.account).indexed == 0
+
+
+BEGUN: list[tuple[str, list[int]]] = [
+    ("bil", [1, 1, 3]),
+    ("the bil", [1, 1, 3]),
+    ("bil the", []),
+    ("bill th", [1, 1, 3]),
+    ("bill ", [1, 1, 3]),
+    ("bil ", []),
+    ("from:joerg@exam", [2]),
+    ("from:jo", [2]),
+    ("subject:bi", [1, 3]),
+    ("subject:pay", []),
+    ("MÜL", [2]),
+    ("strass", [2]),
+    ("月", [4, 5]),
+    ("q1-2026.p", [4]),
+    ("-bil", [2, 4, 5]),
+    ("zz", []),
+]
+
+
+def test_the_beginning_of_a_word_finds_what_it_begins(filled: Library) -> None:
+    kit = filled.kit
+    for text, uids in BEGUN:
+        found = filled.index.finder.find(kit.ann, kit.ann.account, parse(text, begun=True), seconds=60)
+        assert sorted(hit.uid for hit in found.hits) == uids, text
+    assert filled.uids("bil*") == [1, 1, 3]
+
+
+def test_a_beginning_of_too_many_words_is_looked_for_in_the_store(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for word in ("zaa", "zab", "zac", "zad"):
+        library.kit.add(message("many", f"{word}\r\n"))
+    library.drain()
+    monkeypatch.setattr("data.index.reader.WORDS", 2)
+    assert library.uids("za*") == [1, 2, 3, 4]
+
+
+def test_junk_and_trash_are_searched_when_they_are_named(filled: Library) -> None:
+    kit = filled.kit
+    kit.add(message("junk bill", "x\r\n"), name="Junk")
+    kit.add(message("old bill", "x\r\n"), name="Trash")
+    named = {box.id: box.name for box in kit.store.mailboxes.list(kit.ann, kit.ann.account)}
+
+    def boxes(text: str) -> set[str]:
+        return {named[hit.mailbox] for hit in filled.find(text).hits}
+
+    everywhere = {"INBOX", "Sent", "Junk", "Trash"}
+    assert boxes("bill") == {"INBOX", "Sent"}
+    for word in ("anywhere", "ALL", "所有文件夹"):
+        assert boxes(f"bill in:{word}") == everywhere
+    assert boxes("bill in:anywhere -in:trash") == everywhere - {"Trash"}
+    for text, box in (("in:spam", "Junk"), ("位于:垃圾邮件", "Junk"), ("in:已删除", "Trash"), ("in:收件箱", "INBOX")):
+        assert boxes(f"bill {text}") == {box}
+    only = filled.index.finder.find(kit.ann, kit.ann.account, parse("bill in:inbox"), only=kit.box("Junk"))
+    assert [hit.mailbox for hit in only.hits] == [kit.box("Junk")]
+    foreign = filled.index.finder.find(kit.ann, kit.ann.account, parse("bill"), only=kit.box("INBOX", kit.bob))
+    assert foreign.hits == ()
+
+
+def test_hits_are_counted(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = filled.find("bill", limit=1)
+    assert (len(found.hits), found.count, found.counted) == (1, 3, True)
+    assert found.next is not None
+    rest = filled.find("bill", limit=1, after=found.next)
+    assert (rest.count, rest.counted) == (2, True)
+    monkeypatch.setattr("data.index.walk.COUNT", 2)
+    some = filled.find("", limit=2)
+    assert (some.count, some.counted) == (2, False)
+    monkeypatch.setattr("data.index.finder.COUNTING", -1)
+    assert not filled.find("bill", limit=1).counted
+
+
+def test_a_conversation_is_one_hit_where_its_newest_stands(library: Library) -> None:
+    kit = library.kit
+    for n in range(6):
+        fields = {"Message_ID": f"<{n}@example.test>"} | ({"References": f"<{n - 3}@example.test>"} if n > 2 else {})
+        kit.add(message("plan", f"word {n}\r\n", **fields), internal_date=n * DAY, flags=Flag(n % 2))
+    library.drain()
+    finder, ann = library.index.finder, kit.ann
+
+    def pages(text: str, limit: int) -> list[list[int]]:
+        found, after = [], None
+        while True:
+            page = finder.find(ann, ann.account, parse(text), once=True, limit=limit, after=after)
+            found.append([hit.uid for hit in page.hits])
+            if (after := page.next) is None:
+                return found
+
+    assert pages("word", 50) == [[6, 5, 4]]
+    assert [uid for page in pages("word", 1) for uid in page] == [6, 5, 4]
+    assert [uid for page in pages("is:unread", 1) for uid in page] == [5, 3, 1]
+    assert finder.find(ann, ann.account, parse("word"), once=True).count == 3
+    hits = finder.find(ann, ann.account, parse("word")).hits
+    one = finder.find(ann, ann.account, parse("word"), threads=(hits[1].thread,)).hits
+    assert [hit.uid for hit in one] == [5, 2]
+    assert finder.find(ann, ann.account, parse("other"), threads=(hits[1].thread,)).hits == ()
+
+
+def test_what_is_marked_deleted_is_not_found(library: Library) -> None:
+    kit = library.kit
+    uid = kit.add(message("gone", "soon\r\n"))
+    kit.store.flags.store(kit.ann, kit.box(), ((uid, uid),), "+", Flag.DELETED, frozenset())
+    assert library.uids("gone") == []
+
+
+def test_days_are_those_of_the_reader(filled: Library) -> None:
+    kit = filled.kit
+    east = timezone(timedelta(hours=8))
+    for text, uids in (("after:1970-01-10", [3]), ("after:1970-01-11", []), ("before:1970-01-02", [])):
+        found = filled.index.finder.find(kit.ann, kit.ann.account, parse(text, zone=east))
+        assert sorted(hit.uid for hit in found.hits) == uids, text
+    kit.add(message("late", "x\r\n"), internal_date=20 * DAY + 17 * 3_600_000)
+    late = filled.index.finder.find(kit.ann, kit.ann.account, parse("after:1970-01-22", zone=east))
+    assert [hit.internal_date for hit in late.hits] == [20 * DAY + 17 * 3_600_000]
+    assert filled.find("after:1970-01-22").hits == ()
 
 
 def test_a_copy_is_found_in_both_mailboxes(library: Library) -> None:

@@ -153,6 +153,11 @@ def test_settling_needs_the_lease(bench: Bench) -> None:
         bench.settle(work, Verdict.DELIVERED)
     assert bench.states() == [State.DEFERRED, State.DEFERRED]
     assert bench.story.of("t1") == ()
+    # another holder has it now: it is not the first one's to end, though somebody is sending
+    bench.claimed(lease="l2")
+    with pytest.raises(Conflict):
+        bench.settle(work, Verdict.DELIVERED)
+    assert bench.states() == [State.SENDING, State.SENDING]
 
 
 def test_only_the_failed_bounce(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from data.disk import tables as t
 from data.disk.blobs import INLINE
-from data.errors import NotFound, OverQuota, Refused, TooBig
+from data.errors import DiskFull, NotFound, OverQuota, Refused, StoreError, TooBig, Unavailable
 from data.ids import MailboxId
 from data.store.changes import Added, Expunged, FlagsChanged
 from data.store.keys import Flag
@@ -338,3 +338,23 @@ def test_many_threads_append_without_a_gap(kit: Kit) -> None:
 def test_a_mailbox_that_is_gone_is_not_found(kit: Kit) -> None:
     with pytest.raises(NotFound):
         kit.store.messages.snapshot(kit.ann, MailboxId(999), take_recent=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(Unavailable("the disk"), 1), (DiskFull("no room"), 0), (OverQuota("no room"), 0)]
+)
+def test_octets_stay_when_nobody_knows_what_became_of_their_row(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, error: StoreError, kept: int
+) -> None:
+    """A commit that ended in an error of the disk may have been written: a row without its octets would be damage."""
+
+    def fails(op: object) -> None:
+        raise error
+
+    prepared = kit.store.messages.prepare(b"Subject: large\r\n\r\n" + b"x" * INLINE)
+    box = kit.box()
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.db, "write", fails)
+        with pytest.raises(type(error)):
+            kit.store.messages.append(kit.ann, box, prepared)
+    assert len(list(kit.store.blobs.files())) == kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, timedelta, timezone
 
 import pytest
 
@@ -66,6 +66,25 @@ MEANINGS: list[tuple[str, k.SearchKey]] = [
     ("- -", both()),
     ("月度报告", AnyText("月度报告")),
     ("报告　月度", both(AnyText("报告"), AnyText("月度"))),
+    ("cc:bob", Stored(Field.CC, "bob")),
+    ("body:hello", k.Body("hello")),
+    ("invoi*", AnyText("invoi*", begun=True)),
+    ("subject:invoi*", Stored(Field.SUBJECT, "invoi*", begun=True)),
+    ('"invoi*"', AnyText("invoi*")),
+    ("发件人：李静", Stored(Field.FROM, "李静")),
+    ("来自:ann", Stored(Field.FROM, "ann")),
+    ("收件人:bob", to("bob")),
+    ("抄送:bob", Stored(Field.CC, "bob")),
+    ("主题：报告", Stored(Field.SUBJECT, "报告")),
+    ("正文:发票", k.Body("发票")),
+    ("包含:附件", k.HasAttachment()),
+    ("－状态:未读", Not(UNREAD)),
+    ("状态:已读", HasFlag(Flag.SEEN)),
+    ("is:星标", HasFlag(Flag.FLAGGED)),
+    ("状态:已回复", HasFlag(Flag.ANSWERED)),
+    ("晚于:2026年2月3日", Internal(When.SINCE, day(2026, 2, 3))),
+    ("早于:2026年2月", Internal(When.BEFORE, day(2026, 2))),
+    ("会议纪要：周会", AnyText("会议纪要:周会")),
 ]
 
 
@@ -120,3 +139,61 @@ def test_bounds() -> None:
     long = parse("x" * (LENGTH + 1))
     assert long.key == AnyText("x" * VALUE)
     assert long.hints == (Reason("search.long", {"most": LENGTH}), Reason("search.long", {"most": VALUE}))
+
+
+def test_chinese_mailboxes_are_named() -> None:
+    assert parse("位于:收件箱 -文件夹:垃圾邮件 a") == Query(AnyText("a"), mailboxes=("收件箱",), without=("垃圾邮件",))
+
+
+BEGUN = [
+    ("invoi", AnyText("invoi", begun=True)),
+    ("the invoi", both(AnyText("the"), AnyText("invoi", begun=True))),
+    ("invoice ", AnyText("invoice")),
+    ('"the invoi"', AnyText("the invoi")),
+    ("from:ma", Stored(Field.FROM, "ma", begun=True)),
+    ("-dra", Not(AnyText("dra", begun=True))),
+    ("a OR b", Or(AnyText("a"), AnyText("b", begun=True))),
+    ("is:unread", UNREAD),
+    ("colour:re", AnyText("colour:re", begun=True)),
+]
+
+
+@pytest.mark.parametrize(("text", "key"), BEGUN, ids=[text for text, _ in BEGUN])
+def test_the_last_word_may_go_on_while_it_is_typed(text: str, key: k.SearchKey) -> None:
+    assert parse(text, begun=True).key == key
+    assert "begun=True" not in repr(parse(text).key)
+
+
+def test_days_begin_where_the_reader_is() -> None:
+    east, west = timezone(timedelta(hours=8)), timezone(timedelta(hours=-5))
+    assert parse("after:2026-02-03", zone=east).key == Internal(When.SINCE, day(2026, 2, 3), 8 * 3_600_000)
+    assert parse("before:2026-02-03", zone=west).key == Internal(When.BEFORE, day(2026, 2, 3), -5 * 3_600_000)
+    assert parse("after:0001-01-01", zone=east).hints == ()
+    assert parse("after:2026-02-03", zone=UTC) == parse("after:2026-02-03")
+
+
+PIECES = [
+    ("from:Maria  offer", [("from", "Maria", False), ("", "offer", False)]),
+    ("-is:UNSEEN 状态:未读", [("is", "unread", True), ("is", "unread", False)]),
+    ("a OR b OR c d", [("or", "a OR b OR c", False), ("", "d", False)]),
+    ("x a OR -b", [("", "x", False), ("or", "a OR -b", False)]),
+    ("a OR", [("", "a", False), ("", "OR", False)]),
+    ("OR a", [("", "OR", False), ("", "a", False)]),
+    ("a OR in:work b", [("", "a", False), ("in", "work", False), ("", "b", False)]),
+    ("is:lost from: -in:trash", [("", "is:lost", False), ("", "from:", False), ("in", "trash", True)]),
+    ('-"two words" has:attachment', [("", "two words", True), ("has", "attachment", False)]),
+    ("before:2026-02 after:soon", [("before", "2026-02", False), ("", "after:soon", False)]),
+    ('no" end', [("", "no", False), ("", "end", False)]),
+    ("... !", []),
+]
+
+
+@pytest.mark.parametrize(("text", "pieces"), PIECES, ids=[text for text, _ in PIECES])
+def test_the_pieces_of_a_query_can_be_taken_away(text: str, pieces: list[tuple[str, str, bool]]) -> None:
+    query = parse(text)
+    assert [(one.name, one.value, one.minus) for one in query.pieces] == pieces
+    whole = {(one.name, one.value, one.minus) for one in query.pieces}
+    for one in query.pieces:
+        left = {(piece.name, piece.value, piece.minus) for piece in parse(query.less(one)).pieces}
+        dangling = {("", "OR", False)} if " OR in:" in text else set()
+        assert left - dangling == whole - {(one.name, one.value, one.minus)} or len(whole) < len(pieces), one
