@@ -157,6 +157,7 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
     from smtp.delivery.ruling import Rules
+    from smtp.delivery.srs import Rewriting
     from smtp.policy.limits import Outflow
     from smtp.submission import Submission
 
@@ -170,6 +171,7 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
             ground.spool,
             ground.story,
             rules=Rules(ground.scripts, ground.store, ground.directory, clock),
+            rewriting=Rewriting(ground.keys.digest(b"return paths 1")),
         ),
         workers=parts.workers,
         space=parts.space,
@@ -219,17 +221,27 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     from smtp.queue.local import LocalDelivery
     from smtp.queue.policy import QueuePolicy
     from smtp.queue.route import Router
+    from data.directory.smarthosts import Smarthosts
     from smtp.queue.scheduler import Queue, QueueParts
 
+    from smtp.queue.hop import Login
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
     messages, queue_log = ground.store.messages, log.get("queue")
     policy = QueuePolicy(config.route(), ground.settings, ground.directory)
+    from smtp.queue.postmaster import Postmaster
     calling = Calling(
         router=Router(parts.resolver, config.hostname, policy.routes),
+    from smtp.queue.senders import Senders
         hosts=Hosts(clock),
         hostname=config.hostname,
         log=queue_log,
         context=opportunistic_context,
+    smarthosts = Smarthosts(ground.db, ground.keys)
+
+    async def login(host: str, port: int) -> Login | None:
+        found = await parts.workers.blocking(smarthosts.login, host, port)
+        return None if found is None else Login(*found)
+
         own_machine_ok=config.profile != "production",
     )
     carrier = CarrierParts(
@@ -237,7 +249,10 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         spool=ground.spool,
         messages=messages,
         keys_of=DkimKeys(ground.db, ground.keys, clock).active,
+        login=login,
         local=LocalDelivery(delivery),
+    assert delivery.rewriting is not None
+    senders = Senders(ground.directory, delivery.rewriting, clock)
         calling=calling,
         workers=parts.workers,
         clock=clock,
@@ -245,10 +260,23 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         warn=policy.warns,
     )
     queue = Queue(
-        QueueParts(carrier, ground.directory, ground.store.changes, reporter(ground), queue_log, parts.maillog)
+        QueueParts(
+            carrier,
+            ground.directory,
+            ground.store.changes,
+            said,
+            queue_log,
+            parts.maillog,
+            tell_postmaster=postmaster.tell,
+        )
     )
     parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
     return queue
+        sender=senders.of,
+    )
+    said = reporter(ground)
+    postmaster = Postmaster(
+        config.hostname, ground.db, ground.spool, messages, ground.directory, ground.settings, said.catalogue, clock
 
 
 def reporter(ground: Ground) -> Reporter:

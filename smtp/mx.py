@@ -51,7 +51,10 @@ class Mx:
         """Ours, with room; or Refused."""
         stages.require_plain(path)
         address = stages.address(path)
-        resolution = self._directory.resolve(address)
+        returned = self._parts.delivery.returned(
+            path.local, address.domain, envelope.return_path, self._parts.clock.now()
+        )
+        resolution = returned or self._directory.resolve(address)
         stages.require_ours(resolution)
         if not path.ascii and not envelope.smtputf8:
             raise Refused(reply.RECIPIENT_NEEDS_UTF8, "rcpt.utf8")

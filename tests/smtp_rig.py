@@ -34,6 +34,7 @@ from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
 from smtp.delivery.ruling import Rules
 from smtp.listener.service import Listener, ListenerParts
+from smtp.delivery.srs import Rewriting
 from smtp.msa import Msa
 from smtp.mx import Mx
 from smtp.policy.limits import Limits, Outflow
@@ -42,6 +43,7 @@ from smtp.submission import Submission
 HOSTNAME = "mail.example.test"
 PASSWORD = "correct horse 7"
 PEOPLE = ("ann", "bob", "eve")
+REWRITING = Rewriting(b"k" * 32)
 PORTS = ("mx", "submission", "submissions")
 
 
@@ -252,6 +254,7 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
             clock=ground.clock,
             maillog=maillog,
         )
+                rewriting=REWRITING,
         listening = ListenerParts(
             hostname=HOSTNAME,
             limits=limits,

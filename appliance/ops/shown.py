@@ -97,6 +97,13 @@ def queue(result: Result) -> int:
     return 0
 
 
+def routes(result: Result) -> int:
+    """One route a line."""
+    rows = [(r["domain"], f"{r['host']}:{r['port']}", r["user"] or "-") for r in result["routes"]]
+    table(("domain", "goes to", "as"), rows)
+    return 0
+
+
 def led(result: Result) -> int:
     """A new alias; a target of ours that is not there is often a typing mistake."""
     for address in result["unknown"]:

@@ -605,3 +605,44 @@ sieve_mark = Table(
     sqlite_with_rowid=False,
     comment="kind: answered (a sender, by vacation), seen (a message, by duplicate); digests alone",
 )
+
+# --- mail on its way out ----------------------------------------------------------------------------------------------
+
+smarthost = Table(
+    "smarthost",
+    metadata,
+    _id(),
+    _text("host"),
+    _int("port"),
+    _text("name"),
+    _bytes("sealed"),
+    UniqueConstraint("host", "port"),
+    comment="who we are at a named host; sealed: the password under the master key",
+)
+
+silent_failure = Table(
+    "silent_failure",
+    metadata,
+    _id(),
+    _ref("organisation_id", "organisation.id"),
+    _text("trail"),
+    _text("recipient"),
+    _text("reason"),
+    _text("reason_params"),
+    _text("reply", None),
+    _int("at"),
+    comment="a message with the null return-path that failed: postmaster is told once a day, then the row goes",
+)
+
+sts_policy = Table(
+    "sts_policy",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    _text("ident"),
+    _text("mode"),
+    _text("mx"),
+    _int("max_age"),
+    _int("fetched_at"),
+    comment="an MTA-STS policy (RFC 8461) as fetched; mx: patterns, one a line; max_age in seconds",
+    sqlite_with_rowid=False,
+)

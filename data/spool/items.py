@@ -15,6 +15,7 @@ from data.disk.db import Row, Tx
 from data.errors import Conflict, Invalid, NotFound
 from data.ids import AccountId, BlobId, ItemId, Millis, OrganisationId, RecipientId
 from data.reason import Reason
+from data.spool import silent
 from data.spool import statements as s
 from data.spool.envelope import (
     NEVER_DUE,
@@ -185,6 +186,7 @@ class Spool(Oversight):
             raise Conflict(f"recipient {outcome.recipient.id} is not held under {work.lease}")
         if not outcome.storied:
             self._tell(tx, work.item, outcome.verdict.value, outcome.recipient.address, told(outcome))
+        silent.note_in(tx, work.item, outcome)
 
 
 def told(outcome: Outcome) -> Reason:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data.directory.directory import Directory
-from data.directory.facts import Resolution, Target
+from data.directory.facts import Resolution, Target, Where
 from data.disk.db import Tx
 from data.ids import AccountId, Millis, OrganisationId
 from data.reason import Reason
@@ -26,6 +26,7 @@ from data.store.store import Store
 from data.story import Story
 from smtp.delivery.filing import file_in
 from smtp.delivery.ruling import Answer, Matter, Rules, Ruling, Sent
+from smtp.delivery.srs import Rewriting, is_rewritten
 from smtp.delivery.trace import delivered_to, return_path
 from smtp.transaction.facts import Recipient
 
@@ -42,6 +43,16 @@ class DeliveryParts:
     rule_marks: RuleMarks = field(default_factory=RuleMarks)
     rules: Rules | None = None
     """None: nobody has any."""
+    rewriting: Rewriting | None = None
+    """What the senders of forwards are rewritten with; None: they are not."""
+
+    def returned(self, local: str, domain: str, return_path: str, now: Millis) -> Resolution | None:
+        """Where a recipient leads that is the rewritten sender of a forward; None when it is not of that form. It takes
+        notifications alone (the null return-path), and only what we rewrote ourselves: it is no relay."""
+        if self.rewriting is None or not is_rewritten(local) or not self.directory.is_local(domain):
+            return None
+        original = None if return_path else self.rewriting.original(local, now)
+        return Resolution(Where.UNKNOWN) if original is None else Resolution(Where.DELIVER, forwards=(original,))
 
     def quiet(self, sent: Iterable[Sent]) -> bool:
         """Whether nobody it is sent to has rules, for all that is known in memory. Never blocks."""
@@ -133,8 +144,15 @@ def _prefix(letter: Letter, target: Target) -> bytes:
 
 
 def _append(tx: Tx, parts: DeliveryParts, letter: Letter, target: Target) -> None:
-    inbox = parts.store.mailboxes.inbox_in(tx, target.account_id)
-    parts.store.messages.append_in(tx, inbox, letter.prepared, prefix=_prefix(letter, target))
+    home = _home_in(tx, parts, letter, target.account_id)
+    parts.store.messages.append_in(tx, home, letter.prepared, prefix=_prefix(letter, target))
+
+
+def _home_in(tx: Tx, parts: DeliveryParts, letter: Letter, account: AccountId) -> MailboxId:
+    """Where a message lies that no rule files: INBOX, or Junk."""
+    mailboxes = parts.store.mailboxes
+    junk = mailboxes.find_special_in(tx, account, "\\Junk") if letter.junk is not None else None
+    return mailboxes.inbox_in(tx, account) if junk is None else junk
 
 
 def _ruled(

@@ -18,7 +18,7 @@ from data.disk.blobs import Content
 from data.disk.db import Database, Tx
 from data.errors import StoreError
 from data.reason import Reason
-from data.spool.envelope import Outcome, Work
+from data.spool.envelope import Item, Outcome, Work
 from data.spool.items import Spool
 from data.store.messages import Messages
 from smtp.queue.attempt import Body, Calling, NoSession, Session, call
@@ -35,7 +35,8 @@ Also = Callable[[Tx], None]
 
 @dataclass(frozen=True, slots=True)
 class CarrierParts:
-    """What an attempt works with. `warn` says whether the sender of a work is told of delays."""
+    """What an attempt works with. `warn` says whether the sender of a work is told of delays, `sender` under which
+    return-path it leaves."""
 
     db: Database
     spool: Spool
@@ -47,6 +48,7 @@ class CarrierParts:
     clock: Clock
     log: Log
     warn: Callable[[Work], bool] = lambda work: True
+    sender: Callable[[Item], str] = lambda item: item.return_path
     draw: Callable[[], float] = random.random
 
 
@@ -84,7 +86,7 @@ class Carrier:
         try:
             work = await self._signed(work)
             content = await self._parts.workers.blocking(self._parts.messages.content, work.item.blob)
-            envelope = await self._parts.workers.blocking(_envelope, work, content)
+            envelope = await self._parts.workers.blocking(_envelope, work, content, self._parts.sender(work.item))
         except Unfit as error:
             return Carried(self._judge(work).all(work, Problem(error.reason, permanent=True)), session)
         except StoreError as error:
@@ -125,7 +127,7 @@ class Carrier:
         broken = session.problem
         if broken is not None and broken.reason.code == "queue.timeout":
             self._parts.calling.hosts.failed(session.key)
-        outcomes = self._judge(work).results(work, results, session.host)
+        outcomes = self._judge(work).results(work, results, session.host, session.secured)
         revived, session.revived = session.revived, False
         return Carried(outcomes, session, self._waking(work) if revived else None)
 
@@ -148,10 +150,10 @@ def _was_gone(session: Session) -> bool:
     return session.problem is not None and session.problem.reason.code in _GONE and not session.body_begun
 
 
-def _envelope(work: Work, content: Content) -> Envelope:
+def _envelope(work: Work, content: Content, sender: str) -> Envelope:
     item = work.item
     return Envelope(
-        return_path=item.return_path,
+        return_path=sender,
         recipients=tuple(To(one.address, one.notify, one.orcpt) for one in work.recipients),
         size=item.total,
         eightbit=item.eightbit or not item.prefix.isascii(),

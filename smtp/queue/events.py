@@ -13,10 +13,12 @@ from smtp.queue.replies import Reply
 
 
 class Tls(Enum):
-    """What the session does about STARTTLS: never ask, or take it when it is offered."""
+    """What the session does about TLS: never ask, take it when it is offered, end without it, or begin with it."""
 
     NEVER = "never"
     OFFERED = "offered"
+    REQUIRED = "required"
+    FIRST = "first"
 
 
 class Stage(StrEnum):
@@ -25,6 +27,7 @@ class Stage(StrEnum):
     GREETING = "greeting"
     EHLO = "ehlo"
     STARTTLS = "starttls"
+    AUTH = "auth"
     IDLE = "idle"
     MAIL = "mail"
     RCPT = "rcpt"

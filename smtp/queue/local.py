@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from data.directory.facts import Resolution, Target, Where
 from data.disk.blobs import Content, Staged
 from data.disk.db import Tx
-from data.ids import AccountId
+from data.ids import AccountId, Millis
 from data.mime.address import AddressError, normal
 from data.mime.facts import facts
 from data.mime.scanner import Scanner
@@ -61,7 +61,7 @@ class LocalDelivery:
         """Where each recipient leads now. Blocks."""
         found = LocalPlan()
         for recipient in work.recipients:
-            resolution = self._resolve(recipient.address)
+            resolution = self._resolve(recipient.address, work.item.return_path, judge.now)
             problem = self._problem(work, resolution)
             if problem is not None:
                 found.outcomes.append(judge.problem(work, recipient, problem, None))
@@ -96,9 +96,13 @@ class LocalDelivery:
         if plan.forwards:
             self.parts.spool.put_in(tx, _onward(work, plan))
 
-    def _resolve(self, address: str) -> Resolution:
-        if "@" not in address:
+    def _resolve(self, address: str, return_path: str, now: Millis) -> Resolution:
+        local, _, domain = address.rpartition("@")
+        if not local:
             return self.parts.directory.postmaster()
+        returned = self.parts.returned(local, domain, return_path, now)
+        if returned is not None:
+            return returned
         try:
             return self.parts.directory.resolve(normal(address))
         except AddressError:

@@ -19,6 +19,7 @@ from appliance.net.resolver import Found, Mx, NoSuchName, Resolver, Temporary, k
 from data.errors import Invalid
 from data.reason import Reason
 from smtp.queue.events import Problem
+from smtp.queue.hop import Hop
 
 SMTP_PORT = 25
 EXCHANGERS_MOST = 10
@@ -26,15 +27,6 @@ ADDRESSES_MOST = 6
 _ROUTES_MOST = 1000
 
 HostPort = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A host to try. `fixed`: an administrator named it, so that it may be this very machine."""
-
-    host: str
-    port: int
-    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
