@@ -215,49 +215,54 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     """What brings mail to its next hop, and tells its sender when that fails."""
     from appliance.net.tls import opportunistic_context
     from data.directory.dkim import DkimKeys
+    from data.directory.smarthosts import Smarthosts
     from smtp.queue.attempt import Calling
     from smtp.queue.carrier import CarrierParts
+    from smtp.queue.hop import Login
     from smtp.queue.hosts import Hosts
     from smtp.queue.local import LocalDelivery
     from smtp.queue.policy import QueuePolicy
+    from smtp.queue.postmaster import Postmaster
     from smtp.queue.route import Router
-    from data.directory.smarthosts import Smarthosts
     from smtp.queue.scheduler import Queue, QueueParts
+    from smtp.queue.senders import Senders
 
-    from smtp.queue.hop import Login
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
     messages, queue_log = ground.store.messages, log.get("queue")
     policy = QueuePolicy(config.route(), ground.settings, ground.directory)
-    from smtp.queue.postmaster import Postmaster
-    calling = Calling(
-        router=Router(parts.resolver, config.hostname, policy.routes),
-    from smtp.queue.senders import Senders
-        hosts=Hosts(clock),
-        hostname=config.hostname,
-        log=queue_log,
-        context=opportunistic_context,
     smarthosts = Smarthosts(ground.db, ground.keys)
 
     async def login(host: str, port: int) -> Login | None:
         found = await parts.workers.blocking(smarthosts.login, host, port)
         return None if found is None else Login(*found)
 
+    calling = Calling(
+        router=Router(parts.resolver, config.hostname, policy.routes),
+        hosts=Hosts(clock),
+        hostname=config.hostname,
+        log=queue_log,
+        context=opportunistic_context,
         own_machine_ok=config.profile != "production",
+        login=login,
     )
+    assert delivery.rewriting is not None
+    senders = Senders(ground.directory, delivery.rewriting, clock)
     carrier = CarrierParts(
         db=ground.db,
         spool=ground.spool,
         messages=messages,
         keys_of=DkimKeys(ground.db, ground.keys, clock).active,
-        login=login,
         local=LocalDelivery(delivery),
-    assert delivery.rewriting is not None
-    senders = Senders(ground.directory, delivery.rewriting, clock)
         calling=calling,
         workers=parts.workers,
         clock=clock,
         log=queue_log,
         warn=policy.warns,
+        sender=senders.of,
+    )
+    said = reporter(ground)
+    postmaster = Postmaster(
+        config.hostname, ground.db, ground.spool, messages, ground.directory, ground.settings, said.catalogue, clock
     )
     queue = Queue(
         QueueParts(
@@ -272,11 +277,6 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     )
     parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
     return queue
-        sender=senders.of,
-    )
-    said = reporter(ground)
-    postmaster = Postmaster(
-        config.hostname, ground.db, ground.spool, messages, ground.directory, ground.settings, said.catalogue, clock
 
 
 def reporter(ground: Ground) -> Reporter:

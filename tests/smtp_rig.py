@@ -33,17 +33,17 @@ from data.spool.oversight import Listed
 from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
 from smtp.delivery.ruling import Rules
-from smtp.listener.service import Listener, ListenerParts
 from smtp.delivery.srs import Rewriting
+from smtp.listener.service import Listener, ListenerParts
 from smtp.msa import Msa
 from smtp.mx import Mx
 from smtp.policy.limits import Limits, Outflow
 from smtp.submission import Submission
 
 HOSTNAME = "mail.example.test"
+REWRITING = Rewriting(b"k" * 32)
 PASSWORD = "correct horse 7"
 PEOPLE = ("ann", "bob", "eve")
-REWRITING = Rewriting(b"k" * 32)
 PORTS = ("mx", "submission", "submissions")
 
 
@@ -248,13 +248,13 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
                 ground.spool,
                 ground.story,
                 rules=Rules(ground.scripts, ground.store, ground.directory, ground.clock),
+                rewriting=REWRITING,
             ),
             workers=workers,
             space=Space(ground.state, 1 << 60 if full else limits.disk_floor, ground.clock, share=1 if full else 20),
             clock=ground.clock,
             maillog=maillog,
         )
-                rewriting=REWRITING,
         listening = ListenerParts(
             hostname=HOSTNAME,
             limits=limits,

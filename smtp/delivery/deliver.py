@@ -144,15 +144,8 @@ def _prefix(letter: Letter, target: Target) -> bytes:
 
 
 def _append(tx: Tx, parts: DeliveryParts, letter: Letter, target: Target) -> None:
-    home = _home_in(tx, parts, letter, target.account_id)
-    parts.store.messages.append_in(tx, home, letter.prepared, prefix=_prefix(letter, target))
-
-
-def _home_in(tx: Tx, parts: DeliveryParts, letter: Letter, account: AccountId) -> MailboxId:
-    """Where a message lies that no rule files: INBOX, or Junk."""
-    mailboxes = parts.store.mailboxes
-    junk = mailboxes.find_special_in(tx, account, "\\Junk") if letter.junk is not None else None
-    return mailboxes.inbox_in(tx, account) if junk is None else junk
+    inbox = parts.store.mailboxes.inbox_in(tx, target.account_id)
+    parts.store.messages.append_in(tx, inbox, letter.prepared, prefix=_prefix(letter, target))
 
 
 def _ruled(
