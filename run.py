@@ -184,6 +184,7 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
 def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Service]:
     """Mail in motion: the queue, then the listeners that fill it."""
     from smtp.listener.service import Listener, ListenerParts
+    from smtp.mailauth.evaluate import Authenticator
     from smtp.msa import Msa
     from smtp.mx import Mx
     from smtp.policy.limits import limits_of
@@ -202,8 +203,13 @@ def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Serv
         tls=lambda: parts.certificates.server_context("smtp"),
         bench=config.bench,
     )
-    mx, msa = Mx(roles), Msa(roles, door, parts.gate.allows_plaintext)
+    authenticator = Authenticator(parts.resolver, parts.workers, clock, log.get("mailauth"), hostname=config.hostname)
+    mx, msa = (
+        Mx(roles, authenticator, bench=config.bench, one_from=not config.bench),
+        Msa(roles, door, parts.gate.allows_plaintext),
+    )
     return [
+        authenticator,
         queue_service(parts, roles.delivery),
         Listener("mx", mx, listening, parts.sockets["mx"]),
         Listener("submission", msa, listening, parts.sockets["submission"]),

@@ -40,6 +40,8 @@ _HOPS: Final[Mapping[str, Said]] = {
     "redirected": Said(N_("Sent on by a rule of %(recipient)s"), mark="send"),
     "answered": Said(N_("%(recipient)s was told of the absence of %(sender)s"), mark="send"),
     "rejected": Said(N_("Refused by a rule of %(recipient)s"), tone="bad", mark="x"),
+    "refused": Said(N_("Refused for %(recipient)s"), tone="bad", mark="x"),
+    "judged": Said(N_("It was checked who sent it"), mark="info"),
     "thrown": Said(N_("Thrown away by a rule of %(recipient)s"), mark="ban"),
     "noted": Said(N_("The rules of %(recipient)s were looked at"), mark="clock"),
     "sent": Said(N_("The mail server of %(domain)s took it for %(recipient)s"), tone="ok", mark="circle-check"),
@@ -77,10 +79,18 @@ def hop(one: Hop) -> Said:
     return Said(known.text, params, known.tone, known.mark)
 
 
+_RULED: Final[Mapping[tuple[str, str], str]] = {
+    ("delivered", "rules.filed"): "filed",
+    ("delivered", "dmarc.junk"): "filed",
+    ("discarded", "rules.discarded"): "thrown",
+    ("rejected", "dmarc.rejected"): "refused",
+}
+
+
 def _ruled(one: Hop) -> str | None:
     """What a rule made of a delivery."""
     code = one.reason.code if one.reason is not None else ""
-    return {("delivered", "rules.filed"): "filed", ("discarded", "rules.discarded"): "thrown"}.get((one.event, code))
+    return _RULED.get((one.event, code))
 
 
 def sent_out(one: Hop) -> bool:

@@ -160,6 +160,7 @@ MAY_NOT_SEND = Reply(550, "5.7.1", "This account may not send mail now")
 NOT_YOUR_RETURN_PATH = Reply(550, "5.7.1", "You may not send as that address")
 NOT_YOUR_FROM = Reply(550, "5.7.1", "You may not write as the From, Sender or Resent-From of this message")
 ONE_FROM = Reply(550, "5.7.1", "A message has exactly one From field")
+DMARC_FAILED = Reply(550, "5.7.1", "The domain in From does not stand by this message (DMARC), and wants it refused")
 BAD_HEADER = Reply(550, "5.6.0", "The header of this message is not well formed")
 TOO_MANY_TODAY = Reply(450, "4.7.1", "Too many recipients in this time; try again later")
 

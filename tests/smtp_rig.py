@@ -20,6 +20,7 @@ from appliance.auth import Gate
 from appliance.loop import Workers
 from appliance.maillog import MailLog
 from appliance.metrics import Metrics
+from appliance.net.resolver import OffResolver, make
 from appliance.net.sockets import Listen, open_all
 from appliance.net.tls import Certificates
 from appliance.ops import people
@@ -35,6 +36,7 @@ from smtp.delivery.parts import RoleParts
 from smtp.delivery.ruling import Rules
 from smtp.delivery.srs import Rewriting
 from smtp.listener.service import Listener, ListenerParts
+from smtp.mailauth.evaluate import Authenticator
 from smtp.msa import Msa
 from smtp.mx import Mx
 from smtp.policy.limits import Limits, Outflow
@@ -201,8 +203,10 @@ def rig(
     prepare: Callable[[Ground], None] | None = None,
     uvloop: bool = True,
     full: bool = False,
+    dns: str | None = None,
 ) -> Iterator[Rig]:
-    """Listeners on free ports over a fresh state directory; ann is an administrator. `full`: the disk has no room."""
+    """Listeners on free ports over a fresh state directory; ann is an administrator. `full`: the disk has no room; `dns`: who
+    is asked for names; None: nobody, and a message needs no From."""
     initialise(path / "state", Choices("example.test", "Example", {"hostname": HOSTNAME, "dns": "off"}), SystemClock())
     held = ground_floor.hold(path / "state")
     ground = ground_floor.open_ground(held, ground_floor.load_config(path / "state"), SystemClock())
@@ -212,7 +216,7 @@ def rig(
             people.add_account(ground, f"{name}@example.test", password=PASSWORD, role=role, actor="test")
         if prepare is not None:
             prepare(ground)
-        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full) as one:
+        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full, dns) as one:
             yield one
     finally:
         ground.close()
@@ -227,7 +231,9 @@ def new_loop(uvloop: bool) -> asyncio.AbstractEventLoop:
 
 
 @contextmanager
-def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool) -> Iterator[Rig]:
+def _serving(
+    ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool, dns: str | None
+) -> Iterator[Rig]:
     loop = new_loop(uvloop)
     thread = threading.Thread(target=loop.run_forever, name="rig")
     thread.start()
@@ -270,8 +276,11 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
         )
         door = Submission(roles, Outflow(ground.clock, per_day=outflow))
         msa = Msa(roles, door, gate.allows_plaintext)
+        names = OffResolver() if dns is None else make(dns, ground.clock, log.get("dns"))
+        authenticator = Authenticator(names, workers, ground.clock, log.get("mailauth"), hostname=HOSTNAME)
+        mx = Mx(roles, authenticator, bench=bench, one_from=dns is not None, draw=lambda: 0.5)
         made = {
-            "mx": Listener("mx", Mx(roles), listening, opened["mx"]),
+            "mx": Listener("mx", mx, listening, opened["mx"]),
             "submission": Listener("submission", msa, listening, opened["submission"]),
             "submissions": Listener("submissions", msa, listening, opened["submissions"], tls_first=True),
         }

@@ -69,6 +69,9 @@ _CAUSES: Final[Mapping[str, str]] = {
     "rules.loop": N_("Not sent on: it had been there before."),
     "rules.nobody": N_("Not sent on: the address does not exist."),
     "rules": N_("The rules of the recipient went wrong (%(code)s), so the message was kept."),
+    "auth.results": N_("SPF: %(spf)s, DKIM: %(dkim)s, DMARC: %(dmarc)s."),
+    "dmarc.rejected": N_("%(domain)s wants mail refused that it does not vouch for (DMARC)."),
+    "dmarc.junk": N_("%(domain)s does not vouch for it (DMARC), so it lies in Junk."),
     "queue": N_("The message could not be handed over to the mail server of %(domain)s."),
 }
 """By code; one that is not here counts as the part before its last dot."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from data.directory.directory import Directory
 from data.directory.facts import Resolution, Target, Where
 from data.disk.db import Tx
-from data.ids import AccountId, Millis, OrganisationId
+from data.ids import AccountId, MailboxId, Millis, OrganisationId
 from data.reason import Reason
 from data.rules.marks import SEEN, RuleMarks, digest_of
 from data.rules.sieve.actions import Redirect
@@ -73,7 +73,7 @@ class Redirected:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One accepted message. `received` is our trace field, `seen` who it was delivered to before (looked at by the MX),
+    """One accepted message. `received` are our trace fields, `seen` who it was delivered to before (looked at by the MX),
     `network` the client's, set when a retransmission is to be told from a new message."""
 
     trail: str
@@ -86,6 +86,8 @@ class Letter:
     ret: str | None = None
     network: str | None = None
     seen: frozenset[str] = frozenset()
+    junk: Reason | None = None
+    """Why it goes to Junk where no rule of the account says otherwise."""
 
     @property
     def matter(self) -> Matter:
@@ -134,7 +136,7 @@ def deliver_in(
             _ruled(tx, parts, letter, organisation, target, ruling, done)
         else:
             _append(tx, parts, letter, target)
-            _tell(tx, parts, letter, organisation, target, "delivered", None)
+            _tell(tx, parts, letter, organisation, target, "delivered", letter.junk)
             done.accounts.append(target.account_id)
     return done
 
@@ -144,8 +146,15 @@ def _prefix(letter: Letter, target: Target) -> bytes:
 
 
 def _append(tx: Tx, parts: DeliveryParts, letter: Letter, target: Target) -> None:
-    inbox = parts.store.mailboxes.inbox_in(tx, target.account_id)
-    parts.store.messages.append_in(tx, inbox, letter.prepared, prefix=_prefix(letter, target))
+    home = _home_in(tx, parts, letter, target.account_id)
+    parts.store.messages.append_in(tx, home, letter.prepared, prefix=_prefix(letter, target))
+
+
+def _home_in(tx: Tx, parts: DeliveryParts, letter: Letter, account: AccountId) -> MailboxId:
+    """Where a message lies that no rule files: INBOX, or Junk."""
+    mailboxes = parts.store.mailboxes
+    junk = mailboxes.find_special_in(tx, account, "\\Junk") if letter.junk is not None else None
+    return mailboxes.inbox_in(tx, account) if junk is None else junk
 
 
 def _ruled(
@@ -160,12 +169,13 @@ def _ruled(
     """As the rules of the account want it."""
     account = target.account_id
     prefix = _prefix(letter, target)
-    places = file_in(tx, parts.store, account, ruling.actions, letter.prepared, prefix)
+    home = _home_in(tx, parts, letter, account)
+    places = file_in(tx, parts.store, account, ruling.actions, letter.prepared, prefix, home)
     for place in places:
         for reason in place.reasons:
             _tell(tx, parts, letter, organisation, target, "delivered", reason)
         if not place.reasons:
-            _tell(tx, parts, letter, organisation, target, "delivered", None)
+            _tell(tx, parts, letter, organisation, target, "delivered", letter.junk)
     if places:
         done.accounts.append(account)
     onward = [one for one in ruling.actions if isinstance(one, Redirect)]

@@ -41,13 +41,19 @@ class Place:
 
 
 def file_in(
-    tx: Tx, store: Store, account: AccountId, actions: Iterable[Action], prepared: Prepared, prefix: bytes
+    tx: Tx,
+    store: Store,
+    account: AccountId,
+    actions: Iterable[Action],
+    prepared: Prepared,
+    prefix: bytes,
+    home: MailboxId,
 ) -> list[Place]:
-    """Append to each mailbox that the actions name; returns where it lies now."""
+    """Append to each mailbox that the actions name, `home` where they keep it; returns where it lies now."""
     places: dict[MailboxId, Place] = {}
     for action in actions:
         if isinstance(action, Keep):
-            _put(places, store.mailboxes.inbox_in(tx, account), action.flags, None)
+            _put(places, home, action.flags, None)
         elif isinstance(action, FileInto):
             mailbox, reason = _found_in(tx, store, account, action)
             _put(places, mailbox, action.flags, reason)

@@ -16,7 +16,8 @@ from data.mime.address import AddressError, domain_to_ascii, mailboxes, parse_li
 from data.mime.headers import find_all, split
 from data.reason import Reason
 from data.spool.envelope import Item, Work
-from smtp.mailauth.dkim import BodyHash, SigningKey, signatures
+from smtp.mailauth.body import BodyHash
+from smtp.mailauth.dkim import SigningKey, signatures
 from smtp.queue.stuffing import BareLineEnd, Stuffer
 
 HEADER_MOST = 256 * 1024
