@@ -323,6 +323,7 @@ message = Table(
     _text("cc_text"),
     _text("bcc_text"),
     _int("created_at"),
+    _text("verdict"),
     sqlite_autoincrement=True,
     comment="one immutable message of an account; EMAILID is made from id, THREADID from thread_id; size counts the prefix",
 )
@@ -645,4 +646,99 @@ sts_policy = Table(
     _int("fetched_at"),
     comment="an MTA-STS policy (RFC 8461) as fetched; mx: patterns, one a line; max_age in seconds",
     sqlite_with_rowid=False,
+)
+
+# --- what is known of junk ----------------------------------------------------------------------------------------------
+
+bayes_total = Table(
+    "bayes_total",
+    metadata,
+    Column("account_id", Big, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    _int("spam", 0),
+    _int("ham", 0),
+    comment="how many messages an account trained, of each kind",
+)
+
+bayes_word = Table(
+    "bayes_word",
+    metadata,
+    _ref("account_id", "account.id"),
+    _int("word"),
+    _int("spam", 0),
+    _int("ham", 0),
+    _int("at"),
+    PrimaryKeyConstraint("account_id", "word"),
+    sqlite_with_rowid=False,
+    comment="word: a hash under the account's key; how many trained messages of each kind have it; at: last trained",
+)
+
+bayes_message = Table(
+    "bayes_message",
+    metadata,
+    _ref("account_id", "account.id"),
+    _int("message_id"),
+    _int("spam"),
+    PrimaryKeyConstraint("account_id", "message_id"),
+    sqlite_with_rowid=False,
+    comment="what a message was trained as, so that it counts once and can be taken back",
+)
+
+bayes_todo = Table(
+    "bayes_todo",
+    metadata,
+    _id(),
+    _ref("account_id", "account.id"),
+    _int("message_id"),
+    _int("spam"),
+    comment="messages to train: filled in the transaction that moves them into or out of Junk",
+)
+
+correspondent = Table(
+    "correspondent",
+    metadata,
+    _ref("account_id", "account.id"),
+    _ref("organisation_id", "organisation.id"),
+    _text("address"),
+    _text("domain"),
+    _int("sent", 0),
+    _int("received", 0),
+    _int("junked", 0),
+    _int("wanted", 0),
+    _int("at"),
+    PrimaryKeyConstraint("account_id", "address"),
+    Index(None, "organisation_id", "address"),
+    sqlite_with_rowid=False,
+    comment="who an account writes with: messages to and from an address, and how many of those were junk or were not",
+)
+
+greylist = Table(
+    "greylist",
+    metadata,
+    _bytes("digest"),
+    _int("at"),
+    PrimaryKeyConstraint("digest"),
+    Index(None, "at"),
+    sqlite_with_rowid=False,
+    comment="a suspicious message that was put off: when it was seen first (network, sender and recipients, digest alone)",
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _id(),
+    _ref("organisation_id", "organisation.id"),
+    _ref("account_id", "account.id"),
+    _ref("blob_id", "blob.id"),
+    _text("trail"),
+    _text("return_path"),
+    _bytes("prefix"),
+    _int("size"),
+    _text("subject"),
+    _text("from_text"),
+    _text("verdict"),
+    _int("at"),
+    _int("told_at", None),
+    Index(None, "account_id"),
+    Index(None, "blob_id"),
+    comment="mail kept back from an account; told_at: when a digest named it; the row counts as a reference of its blob",
 )
