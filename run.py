@@ -147,7 +147,7 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
         metrics=metrics,
         maillog=MailLog(log.get("mail"), metrics),
         gate=gate,
-        resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns),
+        resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns, trusted=config.dns_trusted),
         space=Space(ground.state, config.limits.disk_floor, clock),
     )
 
@@ -219,9 +219,13 @@ def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Serv
 
 def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     """What brings mail to its next hop, and tells its sender when that fails."""
-    from appliance.net.tls import opportunistic_context
+    from functools import cache
+
+    from appliance.net.fetch import Fetcher
+    from appliance.net.tls import opportunistic_context, verifying_context
     from data.directory.dkim import DkimKeys
     from data.directory.smarthosts import Smarthosts
+    from data.spool.sts import StsPolicies
     from smtp.queue.attempt import Calling
     from smtp.queue.carrier import CarrierParts
     from smtp.queue.hop import Login
@@ -232,6 +236,8 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     from smtp.queue.route import Router
     from smtp.queue.scheduler import Queue, QueueParts
     from smtp.queue.senders import Senders
+    from smtp.queue.sts import SECONDS, Sts, StsParts
+    from smtp.queue.tlspolicy import TlsPolicy
 
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
     messages, queue_log = ground.store.messages, log.get("queue")
@@ -242,6 +248,8 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         found = await parts.workers.blocking(smarthosts.login, host, port)
         return None if found is None else Login(*found)
 
+    fetcher = Fetcher(parts.resolver, seconds=SECONDS)
+    sts = Sts(StsParts(parts.resolver, fetcher, StsPolicies(ground.db), parts.workers, clock, queue_log))
     calling = Calling(
         router=Router(parts.resolver, config.hostname, policy.routes),
         hosts=Hosts(clock),
@@ -249,7 +257,9 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         log=queue_log,
         context=opportunistic_context,
         own_machine_ok=config.profile != "production",
+        proving=cache(verifying_context),
         login=login,
+        policy=TlsPolicy(parts.resolver, sts, clock),
     )
     assert delivery.rewriting is not None
     senders = Senders(ground.directory, delivery.rewriting, clock)

@@ -32,6 +32,7 @@ _WORDS: Mapping[str, str] = {
     "queue.final": "the server did not take the message",
     "queue.full": "the mailbox is full",
     "queue.greeting": "the server does not accept connections from here",
+    "spam.held": "our own filter finds it harmful ({why})",
     "queue.held": "held by an administrator",
     "queue.interrupted": "this server stopped during the attempt",
     "queue.local": "the mailbox could not take it at that moment",
@@ -45,6 +46,8 @@ _WORDS: Mapping[str, str] = {
     "queue.tls": "no safe connection could be made",
     "queue.tls.certificate": "{host} did not prove who it is: {why}",
     "queue.tls.missing": "the server offers no encryption, which it has to",
+    "queue.tls.mx": "{host} is not one of the hosts that the domain names in its policy (MTA-STS)",
+    "queue.tls.tlsa": "the certificate that {host} must have (TLSA) could not be looked up",
     "queue.tls.refused": "the server would not begin encryption, which it has to",
 }
 

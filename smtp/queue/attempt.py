@@ -42,8 +42,11 @@ from smtp.queue.hosts import Hosts
 from smtp.queue.line import Line
 from smtp.queue.route import Plan, Router
 from smtp.queue.stuffing import BareLineEnd, Stuffer
+from smtp.queue.tlspolicy import anything_goes
 
 Body = AsyncGenerator[bytes, None]
+_NOT_THE_HOST = ("dns.", "queue.tls.", "queue.auth.")
+"""Reasons that do not mean that a host is down: another domain's mail, or another answer of DNS, may go there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Session:
         self.host = hop.host
         self.key = hop.key
         self.revived = False
+        self.relaxed = False
         self.problem: Problem | None = None
         self.sent = 0
         self.body_begun = False
@@ -249,7 +253,8 @@ async def nobody(host: str, port: int) -> Login | None:
 @dataclass(frozen=True, slots=True)
 class Calling:
     """What calling a host needs. `own_machine_ok`: an exchanger may be this machine (trial and bench); `proving` makes the
-    context for hosts that must prove their names, `login` gives the password for a named host."""
+    context for hosts that must prove their names, `login` gives the password for a named host, `policy` says what an
+    exchanger of a domain has to prove."""
 
     router: Router
     hosts: Hosts
@@ -260,6 +265,7 @@ class Calling:
     own_machine_ok: bool = False
     proving: Callable[[], ssl.SSLContext] = verifying_context
     login: Callable[[str, int], Awaitable[Login | None]] = nobody
+    policy: Callable[[str, Hop, bool], Awaitable[Need | Problem]] = anything_goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,27 +276,33 @@ class NoSession:
     host: str | None = None
 
 
-async def call(calling: Calling, domain: str) -> Session | NoSession:
-    """An open session with the first host for `domain` that takes mail, or why there is none."""
+async def call(calling: Calling, domain: str, *, relaxed: bool = False) -> Session | NoSession:
+    """An open session with the first host for `domain` that takes mail, or why there is none. `relaxed`: the sender would
+    rather have it arrive than arrive safely (RFC 8689 §3)."""
     plan = await calling.router.find(domain)
     if isinstance(plan, Problem):
         return NoSession(plan)
-    return await _first(calling, plan)
+    if relaxed:
+        calling = replace(calling, policy=anything_goes)
+    reached = await _first(calling, domain, plan)
+    if isinstance(reached, Session):
+        reached.relaxed = relaxed
+    return reached
 
 
-async def _first(calling: Calling, plan: Plan) -> Session | NoSession:
+async def _first(calling: Calling, domain: str, plan: Plan) -> Session | NoSession:
     """Try hosts in order. Temporary causes count before permanent ones: another day another host may take it."""
     failures: list[NoSession] = []
     for hop in plan.hops:
         if not calling.hosts.may_try(hop.key):
             failures.append(NoSession(Problem(Reason("queue.resting", {"host": hop.host}), permanent=False), hop.host))
             continue
-        reached = await _reach(calling, hop)
+        reached = await _reach(calling, domain, hop, secure=plan.secure)
         if isinstance(reached, Session):
             reached.key = hop.key
             reached.revived = calling.hosts.worked(reached.key)
             return reached
-        if reached.problem.permanent or reached.problem.reason.code.startswith("dns."):
+        if reached.problem.permanent or reached.problem.reason.code.startswith(_NOT_THE_HOST):
             calling.hosts.unclear(hop.key)
         else:
             calling.hosts.failed(hop.key)
@@ -300,11 +312,16 @@ async def _first(calling: Calling, plan: Plan) -> Session | NoSession:
     return next((one for one in told if one.problem.reason.code != "queue.resting"), told[0])
 
 
-async def _reach(calling: Calling, hop: Hop) -> Session | NoSession:
+async def _reach(calling: Calling, domain: str, hop: Hop, *, secure: bool) -> Session | NoSession:
     found = await calling.router.addresses(hop)
     if isinstance(found, Problem):
         return NoSession(found)
-    if hop.fixed and (login := await calling.login(hop.host, hop.port)) is not None:
+    if not hop.fixed:
+        need = await calling.policy(domain, hop, secure)
+        if isinstance(need, Problem):
+            return NoSession(need)
+        hop = replace(hop, need=need)
+    elif (login := await calling.login(hop.host, hop.port)) is not None:
         hop = replace(hop, login=login, need=Need(Level.PROVEN, by="authority"))
     last = NoSession(Problem(Reason("queue.connect", {"host": hop.host}), permanent=False))
     for address in found:

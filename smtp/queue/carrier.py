@@ -17,6 +17,7 @@ from data.clock import Clock
 from data.disk.blobs import Content
 from data.disk.db import Database, Tx
 from data.errors import StoreError
+from data.mime.headers import find_all, split
 from data.reason import Reason
 from data.spool.envelope import Item, Outcome, Work
 from data.spool.items import Spool
@@ -25,7 +26,7 @@ from smtp.queue.attempt import Body, Calling, NoSession, Session, call
 from smtp.queue.events import Envelope, Problem, Result, To
 from smtp.queue.judge import Judge
 from smtp.queue.local import LocalDelivery, LocalPlan, reopened
-from smtp.queue.signing import PIECE, KeysOf, Unfit, needs_utf8, signed_prefix
+from smtp.queue.signing import PIECE, KeysOf, Unfit, header_of, needs_utf8, signed_prefix
 
 _GONE = frozenset({"queue.lost", "queue.closing", "queue.malformed", "queue.timeout"})
 _CORRUPT = Problem(Reason("queue.corrupt"), permanent=False)
@@ -108,9 +109,13 @@ class Carrier:
         return replace(work, item=replace(item, prefix=kept, prefix_done=True))
 
     async def _transact(self, work: Work, envelope: Envelope, content: Content, session: Session | None) -> Carried:
+        if session is not None and session.relaxed and not envelope.relaxed:
+            # a way that was good enough for its sender is not for others
+            await session.quit()
+            session = None
         reused = session is not None and session.usable
         if session is None or not session.usable:
-            reached = await call(self._parts.calling, work.recipients[0].domain)
+            reached = await call(self._parts.calling, work.recipients[0].domain, relaxed=envelope.relaxed)
             if isinstance(reached, NoSession):
                 return Carried(self._judge(work).all(work, reached.problem, reached.host))
             session = reached
@@ -161,7 +166,13 @@ def _envelope(work: Work, content: Content, sender: str) -> Envelope:
         requiretls=item.requiretls,
         envid=item.envid,
         ret=item.ret,
+        relaxed=not item.requiretls and _prefers_arrival(header_of(content)[0]),
     )
+
+
+def _prefers_arrival(header: bytes) -> bool:
+    """`TLS-Required: No`, once (RFC 8689 §3)."""
+    return [value.strip().lower() for value in find_all(split(header), b"tls-required")] == [b"no"]
 
 
 async def _body(work: Work, content: Content, workers: Workers) -> Body:

@@ -50,7 +50,8 @@ class To:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What one transaction carries. `size` counts every octet of the message before dot-stuffing."""
+    """What one transaction carries. `size` counts every octet of the message before dot-stuffing; `relaxed`: its sender asked
+    that policies about TLS be left aside."""
 
     return_path: str
     recipients: tuple[To, ...]
@@ -60,6 +61,7 @@ class Envelope:
     requiretls: bool = False
     envid: str | None = None
     ret: str | None = None
+    relaxed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,12 @@ _CAUSES: Mapping[str, Cause] = {
         N_("Please tell the recipient's administrator: their mail server does not do what their domain promises."),
         "4.7.4",
     ),
+    "queue.tls.mx": Cause(
+        N_("The mail server in DNS is not one that the domain %(domain)s names in its own policy."),
+        N_("Please tell the recipient's administrator: their mail server does not do what their domain promises."),
+        "4.7.5",
+    ),
+    "queue.tls.tlsa": Cause(N_("What proves the mail server of %(domain)s could not be looked up."), _WAIT, "4.7.5"),
     "queue.auth": Cause(N_("This server could not sign in at the host that passes its mail on."), _OURS, "4.7.8"),
     "queue": Cause(N_("The message could not be handed over to the mail server of %(domain)s."), _WAIT, "4.0.0"),
 }

@@ -76,7 +76,7 @@ DOORS = {
     "argon2": ("data.directory.credentials",),
     "babel": ("appliance.i18n", "appliance.deploy", "appliance.web.pages"),
     "bleach": ("appliance.web.sanitize",),
-    "cryptography": ("appliance.net.keypair", "data.directory.dkim", "data.disk.seal"),
+    "cryptography": ("appliance.net.chain", "appliance.net.keypair", "data.directory.dkim", "data.disk.seal"),
     "dkim": ("smtp.mailauth",),
     "dns": ("appliance.net.resolver",),
     "flask": ("appliance.web", "webmail", "admin"),
