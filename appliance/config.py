@@ -313,6 +313,8 @@ def render(values: Mapping[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
     if isinstance(value, str):
