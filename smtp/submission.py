@@ -142,7 +142,13 @@ class Submission:
         found = fields(header)
         require_identity(found, lambda address: self._directory.may_use(principal.account, address))
         domain = principal.address.rpartition("@")[2]
-        return fixed(found, now=self._parts.clock.now(), message_id=f"<{secrets.token_hex(16)}@{domain}>")
+        return fixed(
+            found,
+            now=self._parts.clock.now(),
+            message_id=f"<{secrets.token_hex(16)}@{domain}>",
+            hostname=self._parts.hostname,
+            sender=principal.address,
+        )
 
     # --- the door -----------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from data.spool.envelope import (
 )
 from data.spool.oversight import Oversight
 from data.store.changes import QueueChanged
+from data.store.intake import Prepared
 
 LEASE = 6 * 3_600_000
 """How long a lease holds when its holder is never heard of again (recovery at start does not wait for it)."""
@@ -115,11 +116,20 @@ class Spool(Oversight):
         assert item is not None
         return Work(_item(item), tuple(taken), lease)
 
-    def signed_in(self, tx: Tx, item: ItemId, prefix: bytes) -> bytes:
-        """Keep what every attempt sends above the message; returns what is kept, which is what came first."""
-        if tx.run(s.SIGNED, {"p_id": item, "new_prefix": prefix}):
-            return prefix
-        return bytes(tx.value(s.PREFIX, {"p_id": item}) or b"")
+    def ready_in(self, tx: Tx, item: Item, prefix: bytes, made: Prepared | None) -> tuple[Item, bool]:
+        """Keep what every attempt sends: `prefix` above the message, and the message `made` of it, if it is another one
+        now. Returns the item as it is kept, which is what came first, and whether `made` is in use."""
+        used = bool(tx.run(s.SIGNED, {"p_id": item.id, "new_prefix": prefix})) and made is not None
+        if used and made is not None:
+            blob = self._blobs.put_in(tx, item.organisation, made.staged)
+            row = {"p_id": item.id, "new_blob": blob, "new_size": made.size, "new_eightbit": int(made.eightbit)}
+            tx.run(s.REMADE, row)
+            self._blobs.refer_in(tx, blob, 1)
+            self._blobs.refer_in(tx, item.blob, -1)
+        found = tx.first(s.ITEM, {"p_id": item.id})
+        if found is None:
+            raise NotFound(f"item {item.id}", public="There is no such message in the queue")
+        return _item(found), used
 
     def open_work(self, item: ItemId) -> Work:
         """A waiting item with its open recipients, under no lease. Raises NotFound, Conflict when it is on the wire."""

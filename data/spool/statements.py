@@ -117,7 +117,11 @@ LEASE = (
 SIGNED = (
     update(t.spool_item).where(_i.id == _b("p_id"), _i.prefix_done == 0).values(prefix=_b("new_prefix"), prefix_done=1)
 )
-PREFIX = select(_i.prefix).where(_i.id == _b("p_id"))
+REMADE = (
+    update(t.spool_item)
+    .where(_i.id == _b("p_id"))
+    .values(blob_id=_b("new_blob"), size=_b("new_size"), eightbit=_b("new_eightbit"))
+)
 HOLD_OF = select(_i.hold).where(_i.id == _b("p_id"))
 _HELD = and_(_r.state == State.SENDING.value, _r.lease == _b("p_lease"))
 SETTLE = (

@@ -26,7 +26,7 @@ from smtp.queue.attempt import Body, Calling, NoSession, Session, call
 from smtp.queue.events import Envelope, Problem, Result, To
 from smtp.queue.judge import Judge
 from smtp.queue.local import LocalDelivery, LocalPlan, reopened
-from smtp.queue.signing import PIECE, KeysOf, Unfit, header_of, needs_utf8, signed_prefix
+from smtp.queue.signing import PIECE, KeysOf, Unfit, header_of, made_ready, needs_utf8
 
 _GONE = frozenset({"queue.lost", "queue.closing", "queue.malformed", "queue.timeout"})
 _CORRUPT = Problem(Reason("queue.corrupt"), permanent=False)
@@ -104,9 +104,20 @@ class Carrier:
         if item.prefix_done:
             return work
         content = await parts.workers.blocking(parts.messages.content, item.blob)
-        made = await parts.workers.heavy(signed_prefix, item, content, parts.keys_of, parts.clock.now())
-        kept = await parts.workers.landed(parts.db.submit(lambda tx: parts.spool.signed_in(tx, item.id, made)))
-        return replace(work, item=replace(item, prefix=kept, prefix_done=True))
+        ready = await parts.workers.heavy(
+            made_ready, item, content, parts.keys_of, parts.clock.now(), parts.messages.intake
+        )
+        made = ready.message
+        landing = parts.db.submit(lambda tx: parts.spool.ready_in(tx, item, ready.prefix, made))
+        try:
+            kept, used = await parts.workers.landed(landing)
+        except StoreError as error:
+            if made is not None:
+                await parts.workers.blocking(parts.messages.discard_after, error, made)
+            raise
+        if made is not None and not used:
+            await parts.workers.blocking(parts.messages.discard, made)
+        return replace(work, item=kept)
 
     async def _transact(self, work: Work, envelope: Envelope, content: Content, session: Session | None) -> Carried:
         if session is not None and session.relaxed and not envelope.relaxed:
