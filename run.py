@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
     from smtp.queue.reporting import Reporter
+    from smtp.screening.screen import Screen
     from smtp.submission import Submission
 
 LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "managesieve", "http", "https")
@@ -99,7 +100,7 @@ async def live(
     supervisor = Supervisor(main_log)
     supervisor.add(LagProbe(parts.metrics.lag, main_log))
     roles, door = sending(parts)
-    mail = (*smtp_services(parts, roles, door), *imap_services(parts), sieve_service(parts))
+    mail = (*smtp_services(parts, roles, door), *imap_services(parts), sieve_service(parts), training(parts))
     for service in (*mail, *web_services(parts, door)):
         supervisor.add(service)
     supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index"), lambda: parts.workers.begun))
@@ -154,6 +155,7 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
 
 def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     """What mail that comes in or goes out is handed to, and the one door for what goes out."""
+    from data.store.quarantine import Quarantine
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
     from smtp.delivery.ruling import Rules
@@ -162,6 +164,7 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     from smtp.submission import Submission
 
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
+    quarantine = Quarantine(ground.db, ground.store.messages, ground.store.mailboxes, ground.story)
     roles = RoleParts(
         hostname=config.hostname,
         db=ground.db,
@@ -171,14 +174,46 @@ def sending(parts: Parts) -> tuple[RoleParts, Submission]:
             ground.spool,
             ground.story,
             rules=Rules(ground.scripts, ground.store, ground.directory, clock),
+            quarantine=quarantine,
             rewriting=Rewriting(ground.keys.digest(b"return paths 1")),
         ),
         workers=parts.workers,
         space=parts.space,
         clock=clock,
         maillog=parts.maillog,
+        screen=screen(parts),
     )
     return roles, Submission(roles, Outflow(clock, per_day=0) if config.bench else Outflow(clock))
+
+
+def screen(parts: Parts) -> Screen:
+    """What looks at content and senders."""
+    from smtp.screening import screen as screening
+    from smtp.screening.knowledge import Knowledge
+
+    ground = parts.ground
+    return screening.Screen(
+        screening.Parts(
+            Knowledge(ground.db, ground.directory, ground.keys, ground.scripts),
+            ground.settings,
+            parts.resolver,
+            parts.workers,
+            ground.clock,
+            log.get("screen"),
+            watch=ground.config.bench,
+        )
+    )
+
+
+def training(parts: Parts) -> Service:
+    """What learns from mail that is moved into and out of Junk."""
+    from smtp.screening.knowledge import Knowledge
+    from smtp.screening.training import Trainer, Training
+
+    ground = parts.ground
+    knowledge = Knowledge(ground.db, ground.directory, ground.keys, ground.scripts)
+    trainer = Trainer(knowledge, ground.store.messages)
+    return Training(trainer, ground.store.changes, parts.workers, ground.clock, log.get("screen"))
 
 
 def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Service]:

@@ -42,6 +42,8 @@ _HOPS: Final[Mapping[str, Said]] = {
     "rejected": Said(N_("Refused by a rule of %(recipient)s"), tone="bad", mark="x"),
     "refused": Said(N_("Refused for %(recipient)s"), tone="bad", mark="x"),
     "judged": Said(N_("It was checked who sent it"), mark="info"),
+    "put-off": Said(N_("Put off because it looks unusual"), tone="warn", mark="clock"),
+    "quarantined": Said(N_("Kept back from %(recipient)s"), tone="warn", mark="pause"),
     "thrown": Said(N_("Thrown away by a rule of %(recipient)s"), mark="ban"),
     "noted": Said(N_("The rules of %(recipient)s were looked at"), mark="clock"),
     "sent": Said(N_("The mail server of %(domain)s took it for %(recipient)s"), tone="ok", mark="circle-check"),

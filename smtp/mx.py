@@ -21,7 +21,7 @@ from data.ids import AccountId
 from data.reason import Reason
 from data.store.intake import Prepared
 from smtp import reply
-from smtp.delivery.deliver import Delivered, Letter, deliver_in, forward_in, rejection_of
+from smtp.delivery.deliver import Delivered, Letter, deliver_in, forward_in, quietly, rejection_of
 from smtp.delivery.onward import send_on_in
 from smtp.delivery.parts import RoleParts, may_refuse, require_room, rulings_of
 from smtp.delivery.ruling import Ruling
@@ -29,9 +29,12 @@ from smtp.delivery.trace import received, seen_by
 from smtp.mailauth import results
 from smtp.mailauth.evaluate import Authenticator, Incoming
 from smtp.mailauth.facts import Action, Authentication, dmarc_action
-from smtp.policy import stages
+from smtp.policy import stages, verdict
 from smtp.policy.incoming import admitted, cut
+from smtp.policy.verdict import Proofs
 from smtp.reply import Refused, Reply
+from smtp.screening.scanners import Told
+from smtp.screening.screen import Case
 from smtp.transaction.facts import Envelope, Recipient, Session
 from smtp.transaction.parameters import MailParameters, RcptParameters
 from smtp.transaction.path import Path
@@ -115,7 +118,8 @@ class Mx:
             await self._refuse(letter, recipients, reply.DMARC_FAILED, Reason("dmarc.rejected", found.told()))
         if wanted is Action.QUARANTINE:
             letter = replace(letter, junk=Reason("dmarc.junk", found.told()))
-        rulings = await rulings_of(self._parts, letter, recipients)
+        letter = await self._screened(session, letter, recipients, found)
+        rulings = quietly(letter, await rulings_of(self._parts, letter, recipients))
         words = rejection_of(recipients[0].resolution, rulings) if len(recipients) == 1 else None
         if words is not None:
             await self._refuse(letter, recipients, reply.refused_by_rule(words), Reason("rules.rejected"))
@@ -137,6 +141,27 @@ class Mx:
         )
         return await self._authenticator.judge(incoming)
 
+    async def _screened(
+        self, session: Session, letter: Letter, recipients: Sequence[Recipient], found: Authentication
+    ) -> Letter:
+        """The letter with what its content and its sender come to for each account. Raises Refused."""
+        if self._parts.screen is None:
+            return letter
+        accounts = dict.fromkeys(target.account_id for one in recipients for target in one.resolution.deliveries)
+        to = tuple(one.text for one in recipients)
+        told = Told(session.peer.host, session.helo or "", letter.return_path, to, letter.trail)
+        case = Case(letter.prepared, tuple(accounts), told, session.peer.network, Proofs.of(found.told()))
+        screened = await self._parts.screen.incoming(case)
+        if screened.put_off:
+            why = Reason("spam.put-off", screened.everybody.reason.params)
+            await self._refuse(letter, recipients, reply.PUT_OFF, why, event="put-off")
+        refusal = screened.refusal
+        if refusal is not None:
+            await self._refuse(letter, recipients, reply.HARMFUL, refusal.reason)
+        junk = screened.everybody.action >= verdict.Action.JUNK
+        hold = Reason("spam.held", screened.everybody.reason.params) if junk else None
+        return replace(letter, verdicts=screened.accounts, author=screened.author, hold=hold)
+
     def _letter(self, session: Session, envelope: Envelope, prepared: Prepared, found: Authentication) -> Letter:
         hostname = self._parts.hostname
         trace = received(session, envelope, hostname=hostname, now=self._parts.clock.now())
@@ -153,7 +178,14 @@ class Mx:
             seen=seen_by(prepared.header),
         )
 
-    async def _refuse(self, letter: Letter, recipients: Sequence[Recipient], answer: Reply, why: Reason) -> NoReturn:
+    async def _refuse(
+        self,
+        letter: Letter,
+        recipients: Sequence[Recipient],
+        answer: Reply,
+        why: Reason,
+        event: str = "rejected",
+    ) -> NoReturn:
         """Somebody does not want it: told while the sender still has it, so that nobody else is written to."""
         targets = {target.account_id: target for one in recipients for target in one.resolution.deliveries}
 
@@ -164,7 +196,7 @@ class Mx:
                     organisation=self._directory.account_by_id(target.account_id).organisation,
                     account=target.account_id,
                     trail=letter.trail,
-                    event="rejected",
+                    event=event,
                     sender=letter.return_path,
                     recipient=target.address,
                     reason=why,

@@ -150,6 +150,8 @@ HEADER_TOO_BIG = Reply(552, "5.3.4", "The header is larger than we take")
 BAD_LINE_ENDS = Reply(550, "5.5.2", "Bare CR, bare LF and NUL are not mail", closes=True)
 TOO_MANY_HOPS = Reply(554, "5.4.6", "Too many hops: the message goes in circles")
 DELIVERY_LOOP = Reply(554, "5.4.6", "The message was delivered here before: it goes in circles")
+PUT_OFF = Reply(451, "4.7.1", "Put off because it looks unusual; please send it again in a few minutes")
+HARMFUL = Reply(550, "5.7.1", "The message holds a virus, or is junk in the eyes of its recipient")
 TRY_LATER = Reply(451, "4.3.0", "Something went wrong here; nothing was accepted, try again later")
 
 # --- submission -----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from data.ids import AccountId, ItemId, Millis
 from data.principal import Principal
 from data.reason import Reason
 from data.spool.envelope import AT_ONCE, NewItem, NewRecipient, wants
+from data.store.correspondents import count_in
 from data.store.intake import Prepared
 from smtp import reply
 from smtp.delivery.deliver import Letter, deliver_in, original_recipient, rejection_of
@@ -34,6 +35,7 @@ from smtp.policy.fixups import fixed
 from smtp.policy.identity import fields, require_identity
 from smtp.policy.limits import Outflow
 from smtp.reply import Refused
+from smtp.screening.scanners import Told
 from smtp.transaction.data import ChunkDecoder, Damaged
 from smtp.transaction.facts import Recipient, Tls
 from smtp.transaction.path import split_path
@@ -163,6 +165,7 @@ class Submission:
         if not self._outflow.takes(request.principal.account, len(recipients)):
             await self._parts.workers.blocking(self._messages.discard, prepared)
             raise Refused(reply.TOO_MANY_TODAY, "outflow")
+        request = await self._screened(request, prepared)
         unruled = Letter(request.trail, request.return_path, b"", prepared, smtputf8=request.smtputf8)
         rulings = await rulings_of(self._parts, unruled, recipients)
         done = await self._parts.workers.landed(
@@ -172,6 +175,15 @@ class Submission:
             await self._parts.workers.blocking(self._messages.discard, prepared)
         self._tell(request, done, prepared)
         return done
+
+    async def _screened(self, request: SubmitRequest, prepared: Prepared) -> SubmitRequest:
+        """The request, held where its content would harm whoever gets it, and us who sign it."""
+        if self._parts.screen is None or request.hold is not None:
+            return request
+        to = tuple(one.address for one in request.recipients)
+        told = Told(sender=request.return_path, recipients=to, trail=request.trail)
+        hold = await self._parts.screen.outgoing(prepared, told)
+        return request if hold is None else replace(request, hold=hold)
 
     def _ready(self, request: SubmitRequest) -> Prepared:
         """Check, fix and prepare, in a worker thread."""
@@ -228,6 +240,19 @@ class Submission:
             sender=request.return_path,
             recipient=recipients[0].text if len(recipients) == 1 else "",
         )
+        if request.hold is not None:
+            self._parts.delivery.story.record_in(
+                tx,
+                organisation=principal.organisation,
+                account=principal.account,
+                trail=request.trail,
+                event="held",
+                sender=request.return_path,
+                reason=request.hold,
+            )
+        else:
+            written_to = [one.text for one in recipients]
+            count_in(tx, principal.account, principal.organisation, written_to, sent=1)
         targets = [target for one in at_once for target in one.resolution.deliveries]
         delivered = deliver_in(tx, self._parts.delivery, letter, targets, rulings)
         send_on_in(tx, self._parts.delivery, letter, delivered)

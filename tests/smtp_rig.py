@@ -31,6 +31,7 @@ from appliance.space import Space
 from data.clock import SystemClock
 from data.principal import Principal, Role
 from data.spool.oversight import Listed
+from data.store.quarantine import Quarantine
 from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
 from smtp.delivery.ruling import Rules
@@ -40,6 +41,9 @@ from smtp.mailauth.evaluate import Authenticator
 from smtp.msa import Msa
 from smtp.mx import Mx
 from smtp.policy.limits import Limits, Outflow
+from smtp.screening.knowledge import Knowledge
+from smtp.screening.screen import Parts as ScreenParts
+from smtp.screening.screen import Screen
 from smtp.submission import Submission
 
 HOSTNAME = "mail.example.test"
@@ -203,6 +207,7 @@ def rig(
     prepare: Callable[[Ground], None] | None = None,
     uvloop: bool = True,
     full: bool = False,
+    screen: bool = False,
     dns: str | None = None,
 ) -> Iterator[Rig]:
     """Listeners on free ports over a fresh state directory; ann is an administrator. `full`: the disk has no room; `dns`: who
@@ -216,10 +221,21 @@ def rig(
             people.add_account(ground, f"{name}@example.test", password=PASSWORD, role=role, actor="test")
         if prepare is not None:
             prepare(ground)
-        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full, dns) as one:
+        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full, dns, screen) as one:
             yield one
     finally:
         ground.close()
+
+
+def knowledge_of(ground: Ground) -> Knowledge:
+    return Knowledge(ground.db, ground.directory, ground.keys, ground.scripts)
+
+
+def screen_of(ground: Ground, workers: Workers, bench: bool) -> Screen:
+    parts = ScreenParts(
+        knowledge_of(ground), ground.settings, OffResolver(), workers, ground.clock, log.get("screen"), watch=bench
+    )
+    return Screen(parts)
 
 
 def new_loop(uvloop: bool) -> asyncio.AbstractEventLoop:
@@ -232,7 +248,7 @@ def new_loop(uvloop: bool) -> asyncio.AbstractEventLoop:
 
 @contextmanager
 def _serving(
-    ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool, dns: str | None
+    ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool, dns: str | None, screen: bool
 ) -> Iterator[Rig]:
     loop = new_loop(uvloop)
     thread = threading.Thread(target=loop.run_forever, name="rig")
@@ -254,12 +270,14 @@ def _serving(
                 ground.spool,
                 ground.story,
                 rules=Rules(ground.scripts, ground.store, ground.directory, ground.clock),
+                quarantine=Quarantine(ground.db, ground.store.messages, ground.store.mailboxes, ground.story),
                 rewriting=REWRITING,
             ),
             workers=workers,
             space=Space(ground.state, 1 << 60 if full else limits.disk_floor, ground.clock, share=1 if full else 20),
             clock=ground.clock,
             maillog=maillog,
+            screen=screen_of(ground, workers, bench) if screen else None,
         )
         listening = ListenerParts(
             hostname=HOSTNAME,

@@ -72,6 +72,17 @@ _CAUSES: Final[Mapping[str, str]] = {
     "auth.results": N_("SPF: %(spf)s, DKIM: %(dkim)s, DMARC: %(dmarc)s."),
     "dmarc.rejected": N_("%(domain)s wants mail refused that it does not vouch for (DMARC)."),
     "dmarc.junk": N_("%(domain)s does not vouch for it (DMARC), so it lies in Junk."),
+    "spam.accept": N_("Nothing much speaks against it (%(score)s points)."),
+    "spam.junk": N_("It looks like junk (%(score)s points: %(why)s)."),
+    "spam.quarantine": N_("It may do harm (%(score)s points: %(why)s)."),
+    "spam.reject": N_("It is harmful or junk (%(score)s points: %(why)s)."),
+    "spam.put-off": N_("It looks unusual (%(score)s points: %(why)s); a mail server sends it again."),
+    "spam.held": N_(
+        "It would look harmful to others (%(score)s points: %(why)s), so somebody has to look at it first."
+    ),
+    "quarantine.released": N_("It had been kept back, and was released."),
+    "quarantine.deleted": N_("It had been kept back, and was deleted."),
+    "quarantine.expired": N_("It had been kept back for 30 days, and was deleted."),
     "queue": N_("The message could not be handed over to the mail server of %(domain)s."),
 }
 """By code; one that is not here counts as the part before its last dot."""

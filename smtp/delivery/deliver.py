@@ -9,7 +9,7 @@ gets the message into its INBOX. What rules send is returned, not sent: the call
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from data.directory.directory import Directory
 from data.directory.facts import Resolution, Target, Where
@@ -17,17 +17,20 @@ from data.disk.db import Tx
 from data.ids import AccountId, MailboxId, Millis, OrganisationId
 from data.reason import Reason
 from data.rules.marks import SEEN, RuleMarks, digest_of
-from data.rules.sieve.actions import Redirect
+from data.rules.sieve.actions import Keep, Redirect, Vacation
 from data.spool.envelope import NewItem, NewRecipient
 from data.spool.items import Spool
+from data.store.correspondents import count_in
 from data.store.intake import Prepared
 from data.store.marks import Marks, mark
+from data.store.quarantine import Quarantine
 from data.store.store import Store
 from data.story import Story
 from smtp.delivery.filing import file_in
 from smtp.delivery.ruling import Answer, Matter, Rules, Ruling, Sent
 from smtp.delivery.srs import Rewriting, is_rewritten
 from smtp.delivery.trace import delivered_to, return_path
+from smtp.policy.verdict import Action, Judgement
 from smtp.transaction.facts import Recipient
 
 
@@ -43,6 +46,8 @@ class DeliveryParts:
     rule_marks: RuleMarks = field(default_factory=RuleMarks)
     rules: Rules | None = None
     """None: nobody has any."""
+    quarantine: Quarantine | None = None
+    """Where a verdict keeps mail back; None: it goes to Junk instead."""
     rewriting: Rewriting | None = None
     """What the senders of forwards are rewritten with; None: they are not."""
 
@@ -88,6 +93,12 @@ class Letter:
     seen: frozenset[str] = frozenset()
     junk: Reason | None = None
     """Why it goes to Junk where no rule of the account says otherwise."""
+    verdicts: Mapping[AccountId, Judgement] = field(default_factory=dict)
+    """What was found for each account."""
+    hold: Reason | None = None
+    """Why copies for elsewhere wait for somebody to look at them."""
+    author: str = ""
+    """Who is counted as having written to the accounts; empty for nobody."""
 
     @property
     def matter(self) -> Matter:
@@ -105,6 +116,7 @@ class Delivered:
     forwarded: int = 0
     repeated: int = 0
     looped: int = 0
+    kept_back: int = 0
     marks: list[bytes] = field(default_factory=list)
 
 
@@ -132,13 +144,64 @@ def deliver_in(
         elif _repeated(tx, parts, letter, str(target.account_id), done.marks):
             done.repeated += 1
             _tell(tx, parts, letter, organisation, target, "discarded", Reason("delivery.repeated"))
+        elif _keeps_back(parts, letter, target.account_id):
+            _keep_back(tx, parts, letter, organisation, target)
+            done.kept_back += 1
         elif (ruling := rulings.get(target.account_id)) is not None:
             _ruled(tx, parts, letter, organisation, target, ruling, done)
         else:
             _append(tx, parts, letter, target)
-            _tell(tx, parts, letter, organisation, target, "delivered", letter.junk)
+            _tell(tx, parts, letter, organisation, target, "delivered", _why(letter, target.account_id))
             done.accounts.append(target.account_id)
+        if letter.author and target.account_id in done.accounts:
+            count_in(tx, target.account_id, organisation, [letter.author], received=1)
     return done
+
+
+def _why(letter: Letter, account: AccountId) -> Reason | None:
+    """Why it goes to Junk, or is remarkable all the same."""
+    found = letter.verdicts.get(account)
+    return found.reason if found is not None and found.meant is not Action.ACCEPT else letter.junk
+
+
+def is_junk(letter: Letter, account: AccountId) -> bool:
+    """Whether it goes to Junk, or is kept back."""
+    found = letter.verdicts.get(account)
+    return letter.junk is not None or (found is not None and found.action >= Action.JUNK)
+
+
+def quietly(letter: Letter, rulings: Mapping[AccountId, Ruling]) -> dict[AccountId, Ruling]:
+    """The rulings, without answers to junk and without sending it on."""
+    found: dict[AccountId, Ruling] = {}
+    for account, ruling in rulings.items():
+        calm = ruling
+        if is_junk(letter, account):
+            kept = tuple(one for one in ruling.actions if not isinstance(one, Redirect | Vacation))
+            calm = replace(ruling, actions=kept or (Keep(implicit=True),), answer=None)
+        found[account] = calm
+    return found
+
+
+def _keeps_back(parts: DeliveryParts, letter: Letter, account: AccountId) -> bool:
+    found = letter.verdicts.get(account)
+    return parts.quarantine is not None and found is not None and found.action >= Action.QUARANTINE
+
+
+def _keep_back(tx: Tx, parts: DeliveryParts, letter: Letter, organisation: OrganisationId, target: Target) -> None:
+    """Into quarantine; what would have been refused too, where others take the message."""
+    assert parts.quarantine is not None
+    found = letter.verdicts[target.account_id]
+    parts.quarantine.put_in(
+        tx,
+        organisation,
+        target.account_id,
+        letter.prepared,
+        trail=letter.trail,
+        return_path=letter.return_path,
+        prefix=_prefix(letter, target),
+        verdict=found.encode(),
+    )
+    _tell(tx, parts, letter, organisation, target, "quarantined", found.reason)
 
 
 def _prefix(letter: Letter, target: Target) -> bytes:
@@ -147,13 +210,20 @@ def _prefix(letter: Letter, target: Target) -> bytes:
 
 def _append(tx: Tx, parts: DeliveryParts, letter: Letter, target: Target) -> None:
     home = _home_in(tx, parts, letter, target.account_id)
-    parts.store.messages.append_in(tx, home, letter.prepared, prefix=_prefix(letter, target))
+    verdict = _verdict(letter, target.account_id)
+    parts.store.messages.append_in(tx, home, letter.prepared, prefix=_prefix(letter, target), verdict=verdict)
+
+
+def _verdict(letter: Letter, account: AccountId) -> str:
+    """What was found, as it is kept with the message."""
+    found = letter.verdicts.get(account)
+    return found.encode() if found is not None else ""
 
 
 def _home_in(tx: Tx, parts: DeliveryParts, letter: Letter, account: AccountId) -> MailboxId:
     """Where a message lies that no rule files: INBOX, or Junk."""
     mailboxes = parts.store.mailboxes
-    junk = mailboxes.find_special_in(tx, account, "\\Junk") if letter.junk is not None else None
+    junk = mailboxes.find_special_in(tx, account, "\\Junk") if is_junk(letter, account) else None
     return mailboxes.inbox_in(tx, account) if junk is None else junk
 
 
@@ -170,12 +240,13 @@ def _ruled(
     account = target.account_id
     prefix = _prefix(letter, target)
     home = _home_in(tx, parts, letter, account)
-    places = file_in(tx, parts.store, account, ruling.actions, letter.prepared, prefix, home)
+    verdict = _verdict(letter, account)
+    places = file_in(tx, parts.store, account, ruling.actions, letter.prepared, prefix, home, verdict)
     for place in places:
         for reason in place.reasons:
             _tell(tx, parts, letter, organisation, target, "delivered", reason)
         if not place.reasons:
-            _tell(tx, parts, letter, organisation, target, "delivered", letter.junk)
+            _tell(tx, parts, letter, organisation, target, "delivered", _why(letter, account))
     if places:
         done.accounts.append(account)
     onward = [one for one in ruling.actions if isinstance(one, Redirect)]
@@ -283,6 +354,7 @@ def forward_in(
             requiretls=letter.requiretls,
             smtputf8=letter.smtputf8,
             eightbit=letter.prepared.eightbit,
+            hold=letter.hold,
         ),
     )
     return len(onward)

@@ -48,6 +48,7 @@ def file_in(
     prepared: Prepared,
     prefix: bytes,
     home: MailboxId,
+    verdict: str = "",
 ) -> list[Place]:
     """Append to each mailbox that the actions name, `home` where they keep it; returns where it lies now."""
     places: dict[MailboxId, Place] = {}
@@ -59,7 +60,9 @@ def file_in(
             _put(places, mailbox, action.flags, reason)
     for place in places.values():
         words = _registered(tx, place)
-        store.messages.append_in(tx, place.mailbox, prepared, prefix=prefix, flags=place.flags, keywords=words)
+        store.messages.append_in(
+            tx, place.mailbox, prepared, prefix=prefix, flags=place.flags, keywords=words, verdict=verdict
+        )
     return list(places.values())
 
 

@@ -18,6 +18,7 @@ from smtp import reply
 from smtp.delivery.deliver import DeliveryParts, Letter, sent_to
 from smtp.delivery.ruling import Ruling
 from smtp.reply import Refused
+from smtp.screening.screen import Screen
 from smtp.transaction.facts import Envelope, Recipient
 
 
@@ -32,6 +33,8 @@ class RoleParts:
     space: Space
     clock: Clock
     maillog: MailLog
+    screen: Screen | None = None
+    """What looks at content and senders; None: nobody does."""
 
 
 async def require_room(parts: RoleParts, envelope: Envelope, resolution: Resolution) -> None:

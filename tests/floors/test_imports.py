@@ -47,6 +47,7 @@ ORDER = {
         "reply",
         "transaction",
         "policy mailauth",
+        "screening",
         "delivery",
         "submission",
         "queue mx msa",
