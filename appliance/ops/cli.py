@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     _add_addresses(commands)
     _add_queue(commands)
     _add_routes(commands)
+    _add_quarantine(commands)
     _add_settings(commands)
     _add_store(commands)
     return top
@@ -183,6 +184,15 @@ def _add_routes(commands: Any) -> None:
     delete = _leaf(route, "delete", "route.delete", shown.quiet, "back to what DNS says")
     delete.add_argument("domain")
     delete.set_defaults(collect=_named("domain"))
+
+
+def _add_quarantine(commands: Any) -> None:
+    kept = _group(commands, "quarantine", "mail that is kept back because it may do harm")
+    _leaf(kept, "list", "quarantine.list", shown.kept_back, "what is kept back, and why")
+    for name, text in (("release", "into the inbox with it"), ("delete", "away with it")):
+        leaf = _leaf(kept, name, f"quarantine.{name}", shown.released, text)
+        leaf.add_argument("number", type=int, nargs="+", help="number of a message")
+        leaf.set_defaults(collect=_named("number"))
 
 
 def _add_settings(commands: Any) -> None:

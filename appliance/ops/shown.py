@@ -111,6 +111,22 @@ def led(result: Result) -> int:
     return 0
 
 
+def kept_back(result: Result) -> int:
+    """One message a line."""
+    rows = [
+        (str(r["number"]), moment(r["at"]), r["account"], r["sender"] or "<>", r["subject"], r["why"])
+        for r in result["messages"]
+    ]
+    table(("number", "since (UTC)", "for", "from", "subject", "why"), rows)
+    return 0
+
+
+def released(result: Result) -> int:
+    """How many messages a quarantine command changed."""
+    print("1 message" if result["changed"] == 1 else f"{result['changed']} messages")
+    return 0
+
+
 def counted(result: Result) -> int:
     """How many recipients a queue command changed."""
     print("1 recipient" if result["changed"] == 1 else f"{result['changed']} recipients")

@@ -145,7 +145,6 @@ SETTINGS: Mapping[str, Declared] = {
         pattern=_PLACE,
         levels=frozenset({"organisation"}),
     ),
-    "quarantine.digest": Declared(True, "Whether a person is told once a day what was kept back"),
     "queue.delay-notices": Declared(True, "Whether a sender is told after four hours that a message still waits"),
 }
 
