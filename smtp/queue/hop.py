@@ -26,7 +26,7 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a host has to prove, and who says so. `satisfied` judges the certificates a host showed (DER, its own first) and
-    says what is wrong with them, or nothing: for DANE alone. `names` are those a certificate may be for.
+    says what is wrong with them, or nothing: for DANE alone.
     """
 
     level: Level = Level.MAY
