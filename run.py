@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
     from smtp.queue.reporting import Reporter
+    from smtp.screening.screen import Screen
     from smtp.submission import Submission
 
-LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "http", "https")
+LISTENERS = ("mx", "submission", "submissions", "imap", "imaps", "managesieve", "http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ async def live(
     supervisor = Supervisor(main_log)
     supervisor.add(LagProbe(parts.metrics.lag, main_log))
     roles, door = sending(parts)
-    for service in (*smtp_services(parts, roles, door), *imap_services(parts), *web_services(parts, door)):
+    mail = (*smtp_services(parts, roles, door), *imap_services(parts), sieve_service(parts), training(parts))
+    for service in (*mail, *web_services(parts, door)):
         supervisor.add(service)
     supervisor.add(Indexing(ground.index.writer, ground.store.changes, log.get("index"), lambda: parts.workers.begun))
 
@@ -146,34 +148,78 @@ def build(ground: Ground, certificates: Certificates, sockets: Mapping[str, list
         metrics=metrics,
         maillog=MailLog(log.get("mail"), metrics),
         gate=gate,
-        resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns),
+        resolver=resolver.make(config.dns, clock, log.get("dns"), metrics.dns, trusted=config.dns_trusted),
         space=Space(ground.state, config.limits.disk_floor, clock),
     )
 
 
 def sending(parts: Parts) -> tuple[RoleParts, Submission]:
     """What mail that comes in or goes out is handed to, and the one door for what goes out."""
+    from data.store.quarantine import Quarantine
     from smtp.delivery.deliver import DeliveryParts
     from smtp.delivery.parts import RoleParts
+    from smtp.delivery.ruling import Rules
+    from smtp.delivery.srs import Rewriting
     from smtp.policy.limits import Outflow
     from smtp.submission import Submission
 
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
+    quarantine = Quarantine(ground.db, ground.store.messages, ground.store.mailboxes, ground.story)
     roles = RoleParts(
         hostname=config.hostname,
         db=ground.db,
-        delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
+        delivery=DeliveryParts(
+            ground.store,
+            ground.directory,
+            ground.spool,
+            ground.story,
+            rules=Rules(ground.scripts, ground.store, ground.directory, clock),
+            quarantine=quarantine,
+            rewriting=Rewriting(ground.keys.digest(b"return paths 1")),
+        ),
         workers=parts.workers,
         space=parts.space,
         clock=clock,
         maillog=parts.maillog,
+        screen=screen(parts),
     )
     return roles, Submission(roles, Outflow(clock, per_day=0) if config.bench else Outflow(clock))
+
+
+def screen(parts: Parts) -> Screen:
+    """What looks at content and senders."""
+    from smtp.screening import screen as screening
+    from smtp.screening.knowledge import Knowledge
+
+    ground = parts.ground
+    return screening.Screen(
+        screening.Parts(
+            Knowledge(ground.db, ground.directory, ground.keys, ground.scripts),
+            ground.settings,
+            parts.resolver,
+            parts.workers,
+            ground.clock,
+            log.get("screen"),
+            watch=ground.config.bench,
+        )
+    )
+
+
+def training(parts: Parts) -> Service:
+    """What learns from mail that is moved into and out of Junk."""
+    from smtp.screening.knowledge import Knowledge
+    from smtp.screening.training import Trainer, Training
+
+    ground = parts.ground
+    knowledge = Knowledge(ground.db, ground.directory, ground.keys, ground.scripts)
+    trainer = Trainer(knowledge, ground.store.messages)
+    return Training(trainer, ground.store.changes, parts.workers, ground.clock, log.get("screen"))
 
 
 def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Service]:
     """Mail in motion: the queue, then the listeners that fill it."""
     from smtp.listener.service import Listener, ListenerParts
+    from smtp.mailauth.evaluate import Authenticator
     from smtp.msa import Msa
     from smtp.mx import Mx
     from smtp.policy.limits import limits_of
@@ -192,8 +238,13 @@ def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Serv
         tls=lambda: parts.certificates.server_context("smtp"),
         bench=config.bench,
     )
-    mx, msa = Mx(roles), Msa(roles, door, parts.gate.allows_plaintext)
+    authenticator = Authenticator(parts.resolver, parts.workers, clock, log.get("mailauth"), hostname=config.hostname)
+    mx, msa = (
+        Mx(roles, authenticator, bench=config.bench, one_from=not config.bench),
+        Msa(roles, door, parts.gate.allows_plaintext),
+    )
     return [
+        authenticator,
         queue_service(parts, roles.delivery),
         Listener("mx", mx, listening, parts.sockets["mx"]),
         Listener("submission", msa, listening, parts.sockets["submission"]),
@@ -203,19 +254,37 @@ def smtp_services(parts: Parts, roles: RoleParts, door: Submission) -> list[Serv
 
 def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
     """What brings mail to its next hop, and tells its sender when that fails."""
-    from appliance.net.tls import opportunistic_context
+    from functools import cache
+
+    from appliance.net.fetch import Fetcher
+    from appliance.net.tls import opportunistic_context, verifying_context
     from data.directory.dkim import DkimKeys
+    from data.directory.smarthosts import Smarthosts
+    from data.spool.sts import StsPolicies
     from smtp.queue.attempt import Calling
     from smtp.queue.carrier import CarrierParts
+    from smtp.queue.hop import Login
     from smtp.queue.hosts import Hosts
     from smtp.queue.local import LocalDelivery
     from smtp.queue.policy import QueuePolicy
+    from smtp.queue.postmaster import Postmaster
     from smtp.queue.route import Router
     from smtp.queue.scheduler import Queue, QueueParts
+    from smtp.queue.senders import Senders
+    from smtp.queue.sts import SECONDS, Sts, StsParts
+    from smtp.queue.tlspolicy import TlsPolicy
 
     ground, config, clock = parts.ground, parts.ground.config, parts.ground.clock
     messages, queue_log = ground.store.messages, log.get("queue")
     policy = QueuePolicy(config.route(), ground.settings, ground.directory)
+    smarthosts = Smarthosts(ground.db, ground.keys)
+
+    async def login(host: str, port: int) -> Login | None:
+        found = await parts.workers.blocking(smarthosts.login, host, port)
+        return None if found is None else Login(*found)
+
+    fetcher = Fetcher(parts.resolver, seconds=SECONDS)
+    sts = Sts(StsParts(parts.resolver, fetcher, StsPolicies(ground.db), parts.workers, clock, queue_log))
     calling = Calling(
         router=Router(parts.resolver, config.hostname, policy.routes),
         hosts=Hosts(clock),
@@ -223,7 +292,12 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         log=queue_log,
         context=opportunistic_context,
         own_machine_ok=config.profile != "production",
+        proving=cache(verifying_context),
+        login=login,
+        policy=TlsPolicy(parts.resolver, sts, clock),
     )
+    assert delivery.rewriting is not None
+    senders = Senders(ground.directory, delivery.rewriting, clock)
     carrier = CarrierParts(
         db=ground.db,
         spool=ground.spool,
@@ -235,9 +309,22 @@ def queue_service(parts: Parts, delivery: DeliveryParts) -> Service:
         clock=clock,
         log=queue_log,
         warn=policy.warns,
+        sender=senders.of,
+    )
+    said = reporter(ground)
+    postmaster = Postmaster(
+        config.hostname, ground.db, ground.spool, messages, ground.directory, ground.settings, said.catalogue, clock
     )
     queue = Queue(
-        QueueParts(carrier, ground.directory, ground.store.changes, reporter(ground), queue_log, parts.maillog)
+        QueueParts(
+            carrier,
+            ground.directory,
+            ground.store.changes,
+            said,
+            queue_log,
+            parts.maillog,
+            tell_postmaster=postmaster.tell,
+        )
     )
     parts.metrics.watch("queue_busy", "Attempts of the queue on the wire", lambda: queue.busy)
     return queue
@@ -289,6 +376,21 @@ def imap_services(parts: Parts) -> list[Service]:
         factory = ImapFactory(name, shared, parts.certificates, parts.metrics, rules, secure=secure)
         services.append(ImapService(factory, parts.sockets[name], implicit_tls=secure))
     return services
+
+
+def sieve_service(parts: Parts) -> Service:
+    """Scripts, kept from another program."""
+    from smtp.managesieve.commands import SieveParts
+    from smtp.managesieve.factory import SieveFactory, SieveService
+    from smtp.managesieve.session import Rules
+
+    ground, limits = parts.ground, parts.ground.config.limits
+    shared = SieveParts(ground.scripts, ground.directory, parts.gate, parts.workers, log.get("managesieve"))
+    rules = Rules(
+        plaintext_login=ground.config.bench, login_seconds=limits.login_seconds, per_peer=limits.connections_per_ip
+    )
+    factory = SieveFactory(shared, parts.certificates, parts.metrics, rules)
+    return SieveService(factory, parts.sockets["managesieve"])
 
 
 def web_services(parts: Parts, door: Submission) -> list[Service]:

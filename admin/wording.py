@@ -36,6 +36,16 @@ def cause(reason: Reason | None, domain: str) -> Said | None:
 _HOPS: Final[Mapping[str, Said]] = {
     "submitted": Said(N_("%(sender)s handed the message in"), mark="send"),
     "delivered": Said(N_("Stored in the inbox of %(recipient)s"), tone="ok", mark="inbox"),
+    "filed": Said(N_("Stored in a mailbox of %(recipient)s"), tone="ok", mark="inbox"),
+    "redirected": Said(N_("Sent on by a rule of %(recipient)s"), mark="send"),
+    "answered": Said(N_("%(recipient)s was told of the absence of %(sender)s"), mark="send"),
+    "rejected": Said(N_("Refused by a rule of %(recipient)s"), tone="bad", mark="x"),
+    "refused": Said(N_("Refused for %(recipient)s"), tone="bad", mark="x"),
+    "judged": Said(N_("It was checked who sent it"), mark="info"),
+    "put-off": Said(N_("Put off because it looks unusual"), tone="warn", mark="clock"),
+    "quarantined": Said(N_("Kept back from %(recipient)s"), tone="warn", mark="pause"),
+    "thrown": Said(N_("Thrown away by a rule of %(recipient)s"), mark="ban"),
+    "noted": Said(N_("The rules of %(recipient)s were looked at"), mark="clock"),
     "sent": Said(N_("The mail server of %(domain)s took it for %(recipient)s"), tone="ok", mark="circle-check"),
     "deferred": Said(N_("Not delivered to %(recipient)s yet; it is tried again"), tone="warn", mark="clock"),
     "failed": Said(N_("Could not be delivered to %(recipient)s"), tone="bad", mark="x"),
@@ -60,7 +70,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
 
 def hop(one: Hop) -> Said:
     """What happened, as a sentence."""
-    event = "sent" if sent_out(one) else one.event
+    event = "sent" if sent_out(one) else _ruled(one) or one.event
     known = _HOPS.get(event, Said("%(event)s"))
     params = {
         "event": one.event,
@@ -69,6 +79,20 @@ def hop(one: Hop) -> Said:
         "domain": domain_of(one.recipient) or one.recipient,
     }
     return Said(known.text, params, known.tone, known.mark)
+
+
+_RULED: Final[Mapping[tuple[str, str], str]] = {
+    ("delivered", "rules.filed"): "filed",
+    ("delivered", "dmarc.junk"): "filed",
+    ("discarded", "rules.discarded"): "thrown",
+    ("rejected", "dmarc.rejected"): "refused",
+}
+
+
+def _ruled(one: Hop) -> str | None:
+    """What a rule made of a delivery."""
+    code = one.reason.code if one.reason is not None else ""
+    return _RULED.get((one.event, code))
 
 
 def sent_out(one: Hop) -> bool:

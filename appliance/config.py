@@ -58,6 +58,15 @@ class ConfigError(ValueError):
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
 
+def _flag(value: object) -> bool:
+    """true or false; from the environment as the words."""
+    if value in (True, "true"):
+        return True
+    if value in (False, "false"):
+        return False
+    raise ValueError("expected true or false")
+
+
 def _number(low: int, high: int) -> Check:
     def check(value: object) -> int:
         number = int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value.strip()) else value
@@ -207,6 +216,9 @@ class Config:
     dns: str = _known(
         "system", "who answers DNS questions: system, ADDRESS:PORT, or off (each is a temporary error)", _dns
     )
+    dns_trusted: bool = _known(
+        False, "whether its word that it validated an answer (DNSSEC) counts, though it is not on this machine", _flag
+    )
     route_all: str = _known("", "HOST:PORT that takes all outgoing mail, without a look at MX records", _route)
     key_file: str = _known("", "file of the master key; empty: master.key in the state directory", _string)
     database: str = _known("", "a postgresql:// URL; empty: SQLite in the state directory", _database)
@@ -301,6 +313,8 @@ def render(values: Mapping[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
     if isinstance(value, str):

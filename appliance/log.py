@@ -44,7 +44,7 @@ Verb = Literal[
     # mail: what happened to a message is said by appliance.maillog with the first group
     "received", "rejected", "deferred", "delivered", "submitted", "queued", "held", "released", "sent", "bounced",
     "expired", "cancelled", "looped", "appended",
-    "mail", "queue", "attempt", "sign", "import", "resync",
+    "mail", "queue", "attempt", "sign", "screen", "import", "resync",
     "index",
     # people and administration
     "login", "login.failed", "login.slowed", "account", "domain", "alias", "control", "audit", "settings", "web",

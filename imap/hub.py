@@ -26,6 +26,7 @@ from data.store.changes import (
     QueueChanged,
     SessionsEnded,
     Subscribed,
+    Taught,
 )
 from data.store.messages import Known
 from imap.view import View
@@ -36,7 +37,7 @@ MAX_MIRRORS = 500
 MAX_MIRRORED = 4_000_000
 """Mailboxes, and UIDs in them, that are remembered for the next SELECT: 16 MB at most."""
 
-_ELSEWHERE = QueueChanged | Subscribed | AccessEnded | SessionsEnded
+_ELSEWHERE = QueueChanged | Subscribed | AccessEnded | SessionsEnded | Taught
 """Changes that no mailbox hears of."""
 
 Soon = Callable[[Callable[[], None]], object]

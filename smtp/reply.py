@@ -1,7 +1,7 @@
 """The one catalogue of SMTP answers (RFC 5321 §4.2, RFC 3463, RFC 2034).
 
-Promises: every answer a client can see stands here, once, as a constant or as a function of numbers; none repeats what
-the client sent, so nothing can be injected through an answer. `closes` says that the connection ends after it. May
+Promises: every answer a client can see stands here, once, as a constant or as a function of numbers (and one of what a
+recipient wrote, cut to one printable line); none repeats what the client sent, so nothing can be injected through an answer. `closes` says that the connection ends after it. May
 not: know why an answer was chosen.
 """
 
@@ -73,6 +73,13 @@ def taken(trail: str) -> Reply:
     return Reply(250, "2.0.0", f"Accepted as {trail}")
 
 
+def refused_by_rule(words: str) -> Reply:
+    """The recipient does not want the message, in their own words where those can be said on one line (RFC 5429 §2.2)."""
+    text = " ".join(words.split())[:400]
+    said = text if text and text.isascii() and text.isprintable() else "The recipient does not want this message"
+    return Reply(550, "5.7.1", said)
+
+
 def challenge(base64: bytes) -> bytes:
     """A SASL challenge (RFC 4954 §4); the space stands there even before nothing."""
     return b"334 " + base64 + b"\r\n"
@@ -130,6 +137,7 @@ RELAY_DENIED = Reply(550, "5.7.1", "We do not relay")
 SUSPENDED = Reply(550, "5.2.1", "That address does not take mail now")
 ALIAS_LOOP = Reply(550, "5.4.6", "That address leads in a circle")
 TOO_MANY_UNKNOWN = Reply(421, "4.7.0", "Too many unknown recipients", closes=True)
+RECIPIENT_ALONE = Reply(452, "4.5.3", "This recipient takes a message alone; send it in another transaction")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send the rest in another transaction")
 MAILBOX_FULL = Reply(452, "4.2.2", "The mailbox is full")
 NO_SPACE = Reply(452, "4.3.1", "No space left for mail now")
@@ -142,6 +150,8 @@ HEADER_TOO_BIG = Reply(552, "5.3.4", "The header is larger than we take")
 BAD_LINE_ENDS = Reply(550, "5.5.2", "Bare CR, bare LF and NUL are not mail", closes=True)
 TOO_MANY_HOPS = Reply(554, "5.4.6", "Too many hops: the message goes in circles")
 DELIVERY_LOOP = Reply(554, "5.4.6", "The message was delivered here before: it goes in circles")
+PUT_OFF = Reply(451, "4.7.1", "Put off because it looks unusual; please send it again in a few minutes")
+HARMFUL = Reply(550, "5.7.1", "The message holds a virus, or is junk in the eyes of its recipient")
 TRY_LATER = Reply(451, "4.3.0", "Something went wrong here; nothing was accepted, try again later")
 
 # --- submission -----------------------------------------------------------------------------------------------------
@@ -152,6 +162,7 @@ MAY_NOT_SEND = Reply(550, "5.7.1", "This account may not send mail now")
 NOT_YOUR_RETURN_PATH = Reply(550, "5.7.1", "You may not send as that address")
 NOT_YOUR_FROM = Reply(550, "5.7.1", "You may not write as the From, Sender or Resent-From of this message")
 ONE_FROM = Reply(550, "5.7.1", "A message has exactly one From field")
+DMARC_FAILED = Reply(550, "5.7.1", "The domain in From does not stand by this message (DMARC), and wants it refused")
 BAD_HEADER = Reply(550, "5.6.0", "The header of this message is not well formed")
 TOO_MANY_TODAY = Reply(450, "4.7.1", "Too many recipients in this time; try again later")
 

@@ -10,6 +10,7 @@ May not: connect anywhere (the queue does), or trust a Return-Path that a client
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from appliance.log import new_id
@@ -17,20 +18,24 @@ from appliance.maillog import Event
 from data.directory.facts import Status, Where
 from data.disk.db import Tx
 from data.errors import NotFound
-from data.ids import ItemId, Millis
+from data.ids import AccountId, ItemId, Millis
 from data.principal import Principal
 from data.reason import Reason
 from data.spool.envelope import AT_ONCE, NewItem, NewRecipient, wants
+from data.store.correspondents import count_in
 from data.store.intake import Prepared
 from smtp import reply
-from smtp.delivery.deliver import Letter, deliver_in, original_recipient
-from smtp.delivery.parts import RoleParts
+from smtp.delivery.deliver import Letter, deliver_in, original_recipient, rejection_of
+from smtp.delivery.onward import send_on_in
+from smtp.delivery.parts import RoleParts, rulings_of
+from smtp.delivery.ruling import Ruling
 from smtp.delivery.trace import received_line
 from smtp.policy import stages
 from smtp.policy.fixups import fixed
 from smtp.policy.identity import fields, require_identity
 from smtp.policy.limits import Outflow
 from smtp.reply import Refused
+from smtp.screening.scanners import Told
 from smtp.transaction.data import ChunkDecoder, Damaged
 from smtp.transaction.facts import Recipient, Tls
 from smtp.transaction.path import split_path
@@ -139,7 +144,13 @@ class Submission:
         found = fields(header)
         require_identity(found, lambda address: self._directory.may_use(principal.account, address))
         domain = principal.address.rpartition("@")[2]
-        return fixed(found, now=self._parts.clock.now(), message_id=f"<{secrets.token_hex(16)}@{domain}>")
+        return fixed(
+            found,
+            now=self._parts.clock.now(),
+            message_id=f"<{secrets.token_hex(16)}@{domain}>",
+            hostname=self._parts.hostname,
+            sender=principal.address,
+        )
 
     # --- the door -----------------------------------------------------------------------------------------------------
 
@@ -154,13 +165,25 @@ class Submission:
         if not self._outflow.takes(request.principal.account, len(recipients)):
             await self._parts.workers.blocking(self._messages.discard, prepared)
             raise Refused(reply.TOO_MANY_TODAY, "outflow")
+        request = await self._screened(request, prepared)
+        unruled = Letter(request.trail, request.return_path, b"", prepared, smtputf8=request.smtputf8)
+        rulings = await rulings_of(self._parts, unruled, recipients)
         done = await self._parts.workers.landed(
-            self._parts.db.submit(lambda tx: self._take_in(tx, request, recipients, prepared))
+            self._parts.db.submit(lambda tx: self._take_in(tx, request, recipients, prepared, rulings))
         )
         if done.again:
             await self._parts.workers.blocking(self._messages.discard, prepared)
         self._tell(request, done, prepared)
         return done
+
+    async def _screened(self, request: SubmitRequest, prepared: Prepared) -> SubmitRequest:
+        """The request, held where its content would harm whoever gets it, and us who sign it."""
+        if self._parts.screen is None or request.hold is not None:
+            return request
+        to = tuple(one.address for one in request.recipients)
+        told = Told(sender=request.return_path, recipients=to, trail=request.trail)
+        hold = await self._parts.screen.outgoing(prepared, told)
+        return request if hold is None else replace(request, hold=hold)
 
     def _ready(self, request: SubmitRequest) -> Prepared:
         """Check, fix and prepare, in a worker thread."""
@@ -183,14 +206,29 @@ class Submission:
         if self.opening(principal, header) != header:
             raise Refused(reply.BAD_HEADER, "header.unchecked")
 
-    def _take_in(self, tx: Tx, request: SubmitRequest, recipients: list[Recipient], prepared: Prepared) -> Submitted:
+    def _take_in(
+        self,
+        tx: Tx,
+        request: SubmitRequest,
+        recipients: list[Recipient],
+        prepared: Prepared,
+        rulings: Mapping[AccountId, Ruling],
+    ) -> Submitted:
         principal = request.principal
         spool = self._parts.delivery.spool
         before = spool.find_in(tx, principal.account, request.idempotency_key)
         if before is not None:
             return Submitted(before, request.trail, again=True)
         due = request.hold is None and request.not_before <= tx.now
-        at_once = [one for one in recipients if due and _is_ours(one) and not wants(one.notify, "SUCCESS")]
+        # whoever refuses is left to the queue, which tells the sender
+        at_once = [
+            one
+            for one in recipients
+            if due
+            and _is_ours(one)
+            and not wants(one.notify, "SUCCESS")
+            and rejection_of(one.resolution, rulings) is None
+        ]
         letter = self._letter(tx, request, recipients, prepared)
         item = spool.put_in(tx, self._item(tx, request, letter, _rows(recipients, at_once)))
         self._parts.delivery.story.record_in(
@@ -202,8 +240,22 @@ class Submission:
             sender=request.return_path,
             recipient=recipients[0].text if len(recipients) == 1 else "",
         )
+        if request.hold is not None:
+            self._parts.delivery.story.record_in(
+                tx,
+                organisation=principal.organisation,
+                account=principal.account,
+                trail=request.trail,
+                event="held",
+                sender=request.return_path,
+                reason=request.hold,
+            )
+        else:
+            written_to = [one.text for one in recipients]
+            count_in(tx, principal.account, principal.organisation, written_to, sent=1)
         targets = [target for one in at_once for target in one.resolution.deliveries]
-        deliver_in(tx, self._parts.delivery, letter, targets)
+        delivered = deliver_in(tx, self._parts.delivery, letter, targets, rulings)
+        send_on_in(tx, self._parts.delivery, letter, delivered)
         return Submitted(item, request.trail)
 
     def _letter(self, tx: Tx, request: SubmitRequest, recipients: list[Recipient], prepared: Prepared) -> Letter:

@@ -20,6 +20,7 @@ from appliance.auth import Gate
 from appliance.loop import Workers
 from appliance.maillog import MailLog
 from appliance.metrics import Metrics
+from appliance.net.resolver import OffResolver, make
 from appliance.net.sockets import Listen, open_all
 from appliance.net.tls import Certificates
 from appliance.ops import people
@@ -30,15 +31,23 @@ from appliance.space import Space
 from data.clock import SystemClock
 from data.principal import Principal, Role
 from data.spool.oversight import Listed
+from data.store.quarantine import Quarantine
 from smtp.delivery.deliver import DeliveryParts
 from smtp.delivery.parts import RoleParts
+from smtp.delivery.ruling import Rules
+from smtp.delivery.srs import Rewriting
 from smtp.listener.service import Listener, ListenerParts
+from smtp.mailauth.evaluate import Authenticator
 from smtp.msa import Msa
 from smtp.mx import Mx
 from smtp.policy.limits import Limits, Outflow
+from smtp.screening.knowledge import Knowledge
+from smtp.screening.screen import Parts as ScreenParts
+from smtp.screening.screen import Screen
 from smtp.submission import Submission
 
 HOSTNAME = "mail.example.test"
+REWRITING = Rewriting(b"k" * 32)
 PASSWORD = "correct horse 7"
 PEOPLE = ("ann", "bob", "eve")
 PORTS = ("mx", "submission", "submissions")
@@ -198,8 +207,11 @@ def rig(
     prepare: Callable[[Ground], None] | None = None,
     uvloop: bool = True,
     full: bool = False,
+    screen: bool = False,
+    dns: str | None = None,
 ) -> Iterator[Rig]:
-    """Listeners on free ports over a fresh state directory; ann is an administrator. `full`: the disk has no room."""
+    """Listeners on free ports over a fresh state directory; ann is an administrator. `full`: the disk has no room; `dns`: who
+    is asked for names; None: nobody, and a message needs no From."""
     initialise(path / "state", Choices("example.test", "Example", {"hostname": HOSTNAME, "dns": "off"}), SystemClock())
     held = ground_floor.hold(path / "state")
     ground = ground_floor.open_ground(held, ground_floor.load_config(path / "state"), SystemClock())
@@ -209,10 +221,21 @@ def rig(
             people.add_account(ground, f"{name}@example.test", password=PASSWORD, role=role, actor="test")
         if prepare is not None:
             prepare(ground)
-        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full) as one:
+        with _serving(ground, limits or Limits(disk_floor=0), bench, outflow, uvloop, full, dns, screen) as one:
             yield one
     finally:
         ground.close()
+
+
+def knowledge_of(ground: Ground) -> Knowledge:
+    return Knowledge(ground.db, ground.directory, ground.keys, ground.scripts)
+
+
+def screen_of(ground: Ground, workers: Workers, bench: bool) -> Screen:
+    parts = ScreenParts(
+        knowledge_of(ground), ground.settings, OffResolver(), workers, ground.clock, log.get("screen"), watch=bench
+    )
+    return Screen(parts)
 
 
 def new_loop(uvloop: bool) -> asyncio.AbstractEventLoop:
@@ -224,7 +247,9 @@ def new_loop(uvloop: bool) -> asyncio.AbstractEventLoop:
 
 
 @contextmanager
-def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool) -> Iterator[Rig]:
+def _serving(
+    ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: bool, full: bool, dns: str | None, screen: bool
+) -> Iterator[Rig]:
     loop = new_loop(uvloop)
     thread = threading.Thread(target=loop.run_forever, name="rig")
     thread.start()
@@ -239,11 +264,20 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
         roles = RoleParts(
             hostname=HOSTNAME,
             db=ground.db,
-            delivery=DeliveryParts(ground.store, ground.directory, ground.spool, ground.story),
+            delivery=DeliveryParts(
+                ground.store,
+                ground.directory,
+                ground.spool,
+                ground.story,
+                rules=Rules(ground.scripts, ground.store, ground.directory, ground.clock),
+                quarantine=Quarantine(ground.db, ground.store.messages, ground.store.mailboxes, ground.story),
+                rewriting=REWRITING,
+            ),
             workers=workers,
             space=Space(ground.state, 1 << 60 if full else limits.disk_floor, ground.clock, share=1 if full else 20),
             clock=ground.clock,
             maillog=maillog,
+            screen=screen_of(ground, workers, bench) if screen else None,
         )
         listening = ListenerParts(
             hostname=HOSTNAME,
@@ -260,8 +294,11 @@ def _serving(ground: Ground, limits: Limits, bench: bool, outflow: int, uvloop: 
         )
         door = Submission(roles, Outflow(ground.clock, per_day=outflow))
         msa = Msa(roles, door, gate.allows_plaintext)
+        names = OffResolver() if dns is None else make(dns, ground.clock, log.get("dns"))
+        authenticator = Authenticator(names, workers, ground.clock, log.get("mailauth"), hostname=HOSTNAME)
+        mx = Mx(roles, authenticator, bench=bench, one_from=dns is not None, draw=lambda: 0.5)
         made = {
-            "mx": Listener("mx", Mx(roles), listening, opened["mx"]),
+            "mx": Listener("mx", mx, listening, opened["mx"]),
             "submission": Listener("submission", msa, listening, opened["submission"]),
             "submissions": Listener("submissions", msa, listening, opened["submissions"], tls_first=True),
         }

@@ -42,6 +42,7 @@ from data.store.changes import (
     QueueChanged,
     SessionsEnded,
     Subscribed,
+    Taught,
 )
 from data.store.keys import Flag
 from data.store.mailboxes import Mailbox
@@ -131,7 +132,8 @@ class Events:
     # --- the writer's thread ----------------------------------------------------------------------------------------------
 
     def _hear(self, changes: tuple[Change, ...]) -> None:
-        told = [one for one in changes if not isinstance(one, QueueChanged) and self._streams.watched(one.account)]
+        ours = [one for one in changes if not isinstance(one, QueueChanged | Taught)]
+        told = [one for one in ours if self._streams.watched(one.account)]
         if told:
             self._loop.call_soon_threadsafe(self._take, told)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from webmail.folders import STARRED, VIEWS, Folder, View, counts_of, find, folde
 from webmail.framing import framed
 from webmail.reading import File, Person, files, people, root_of, text_parts
 from webmail.rows import headline, outgoing, rows_of
-from webmail.senders import vouched
+from webmail.senders import Proof, known, proof_of, vouched
 
 FILTERS: Final[Mapping[Show, str]] = {
     Show.ALL: N_("All"),
@@ -51,7 +51,7 @@ _ONLY_MOST: Final = 50
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of the open conversation. `mine`: written here by the reader, so it lies in Sent or Drafts; `vouched`:
-    this server knows who sent it; `fates`: what became of it, where the reader sent it."""
+    its sender had signed in here; `known`: this server knows who sent it; `proof`: what DMARC says; `fates`: what became of it, where the reader sent it."""
 
     letter: Letter
     sender: Person
@@ -63,6 +63,8 @@ class Message:
     rich: bool
     vouched: bool = False
     fates: tuple[Said, ...] = ()
+    known: bool = False
+    proof: Proof = field(default_factory=Proof)
 
 
 def routes_of_mailbox(notes: Notes) -> Routes:
@@ -229,7 +231,11 @@ def _message(current: Here, letter: Letter, open_: bool, own: frozenset[MailboxI
     fates = fates_of(current, letter.message_id) if mine and open_ and not letter.draft else ()
     shown = files(root, _inline(root)) if open_ and root is not None else ()
     to, cc = people(letter.to)[:100], people(letter.cc)[:100]
-    return Message(letter, sender, to, cc, shown, open_, mine, rich, vouched(letter.prefix), fates)
+    prefix = letter.prefix
+    sure = known(prefix, letter.from_)
+    return Message(
+        letter, sender, to, cc, shown, open_, mine, rich, vouched(prefix), fates, known=sure, proof=proof_of(prefix)
+    )
 
 
 def _inline(root: Any) -> frozenset[str]:

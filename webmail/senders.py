@@ -3,15 +3,16 @@
     GET  /pictures          the senders whose pictures are always shown
     POST /pictures          do=allow|forget, address=..., back=<path below the face>
 
-Promises: a message counts as vouched for only where this server itself wrote, when it took the message in, that its sender
-had signed in here; such a sender may use the address in From (smtp.submission). Nothing the message says of itself counts.
-What a reader allowed for an address is given to vouched messages of this one address alone: SPF, DKIM and DMARC are not
-checked yet, so anybody could write any other From, and pictures would tell them that their message was opened.
+Promises: it is known who sent a message only where this server itself wrote so when it took the message in: that its sender
+had signed in here (such a sender may use the address in From, says smtp.submission), or that the domain in From passed DMARC.
+Nothing the message says of itself counts. What a reader allowed for an address is given to such messages of this one address
+alone: anybody can write any other From, and pictures would tell them that their message was opened.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from flask import Response, request
@@ -29,6 +30,10 @@ SETTING: Final = "web.pictures"
 MOST: Final = 200
 _RECEIVED: Final = re.compile(rb"^Received: ([^\r\n]*)", re.MULTILINE)
 _SIGNED_IN: Final = re.compile(rb"by \S+ with (?:HTTP|ESMTPS?A|UTF8SMTPS?A)\Z")
+_RESULTS: Final = re.compile(rb"^Authentication-Results: [^\r\n]*((?:\r\n\t[^\r\n]*)*)", re.MULTILINE)
+_DMARC: Final = re.compile(
+    rb"\r\n\tdmarc=([a-z]{1,20})(?: reason=\"[^\"\r\n]*\")? header\.from=([a-z0-9._-]{1,253})(?=[ ;\r]|\Z)"
+)
 _BACK: Final = re.compile(r"/mail/[a-z0-9]{1,20}/t[0-9]{1,18}\Z")
 
 
@@ -37,6 +42,39 @@ def vouched(prefix: bytes) -> bool:
     elsewhere ours names the peer first, of a submission it never does."""
     first = _RECEIVED.search(prefix)
     return first is not None and _SIGNED_IN.match(first[1].rstrip()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What DMARC says of the domain in From, as this server found; an empty `result` where it did not look."""
+
+    result: str = ""
+    domain: str = ""
+
+    @property
+    def good(self) -> bool:
+        """The domain stands by the message."""
+        return self.result == "pass"
+
+    @property
+    def bad(self) -> bool:
+        """The domain says how its mail is known, and this is not."""
+        return self.result == "fail"
+
+
+def proof_of(prefix: bytes) -> Proof:
+    """What this server wrote above the message when it came (RFC 8601)."""
+    ours = _RESULTS.search(prefix)
+    found = _DMARC.search(ours[1]) if ours is not None else None
+    return Proof() if found is None else Proof(found[1].decode(), found[2].decode())
+
+
+def known(prefix: bytes, from_: str) -> bool:
+    """Is it known that the one address in From sent this?"""
+    if vouched(prefix):
+        return True
+    proof, domain = proof_of(prefix), sender_of(from_).rpartition("@")[2]
+    return proof.good and bool(domain) and domain == proof.domain
 
 
 def sender_of(from_: str) -> str:
@@ -57,7 +95,7 @@ def allowed(settings: Settings, account: AccountId) -> tuple[str, ...]:
 
 def shows(settings: Settings, account: AccountId, prefix: bytes, from_: str) -> bool:
     """Are the pictures of this message shown without being asked for?"""
-    return vouched(prefix) and sender_of(from_) in allowed(settings, account)
+    return known(prefix, from_) and sender_of(from_) in allowed(settings, account)
 
 
 def routes_of_senders() -> Routes:

@@ -72,12 +72,12 @@ class Fetcher:
         self._seconds = seconds
         self._free = asyncio.Semaphore(AT_ONCE)
 
-    async def get(self, url: str, *, accept: str = "*/*", size: int = SIZE) -> Fetched:
-        """Fetch one URL, following redirects. Raises FetchError, and nothing else."""
+    async def get(self, url: str, *, accept: str = "*/*", size: int = SIZE, redirects: int = REDIRECTS) -> Fetched:
+        """Fetch one URL, following so many redirects. Raises FetchError, and nothing else."""
         place = place_of(url)
         try:
             async with asyncio.timeout(self._seconds), self._free:
-                for _ in range(REDIRECTS + 1):
+                for _ in range(redirects + 1):
                     answer = await self._ask(place, accept, size)
                     if answer.status == 200:
                         return Fetched(answer.media_type, answer.body, place.url)

@@ -6,6 +6,9 @@ slow or absent server is never taken for a missing name. A try takes at most 5 s
 as their SOA says (RFC 2308), temporary ones not at all. Only absolute names are asked; a name that cannot exist is
 NoSuchName; `localhost` and address literals are answered here (RFC 6761 §6.3).
 
+Whether an answer was validated (DNSSEC) is the word of the server that is asked: it counts when that server is on this machine,
+or when it was said to be trusted, for nobody can then have changed the word on the way.
+
 Kinds: SystemResolver (the servers of /etc/resolv.conf, read again when it changes), HostResolver (one server), and
 OffResolver (every lookup is Temporary at once). May not: raise for anything a server does.
 """
@@ -162,8 +165,19 @@ class OffResolver(_Typed):
 class HostResolver(_Typed):
     """Asks one server, `address:port`."""
 
-    def __init__(self, address: str, port: int, clock: Clock, log: Log, count: Count = lambda kind: None) -> None:
-        """`count` hears of the kind of each answer that came from a server: found, nodata, nosuchname, temporary."""
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        clock: Clock,
+        log: Log,
+        count: Count = lambda kind: None,
+        *,
+        trusted: bool = False,
+    ) -> None:
+        """`count` hears of the kind of each answer that came from a server: found, nodata, nosuchname, temporary. `trusted`:
+        the way to the server is safe, though it is not on this machine."""
+        self._trusted = trusted
         self._log = log
         self._count = count
         self._cache = Cache(clock)
@@ -210,7 +224,7 @@ class HostResolver(_Typed):
         try:
             answer = await stub.resolve(name, rdtype, raise_on_no_answer=False, lifetime=WHOLE_SECONDS, search=False)
         except dns.resolver.NXDOMAIN as error:
-            return _no_such_name(error)
+            return _no_such_name(error, trusted=self._trusted or _on_this_machine(stub))
         except dns.resolver.LifetimeTimeout:
             return self._temporary("dns.timeout", key)
         except dns.resolver.NoNameservers as error:
@@ -218,7 +232,8 @@ class HostResolver(_Typed):
         except (dns.exception.DNSException, OSError, ValueError, EOFError) as error:
             self._log.failure(error, "dns.failed", name=key[0], type=rdtype)
             return self._temporary("dns.servfail", key)
-        return _answered(answer)
+        secure = bool(answer.response.flags & dns.flags.AD) and (self._trusted or _on_this_machine(stub))
+        return _answered(answer, secure)
 
     def _servers(self) -> dns.asyncresolver.Resolver | None:
         """The stub to ask now."""
@@ -236,9 +251,15 @@ class SystemResolver(HostResolver):
     """Asks the servers of /etc/resolv.conf; the file is looked at again every half minute."""
 
     def __init__(
-        self, clock: Clock, log: Log, count: Count = lambda kind: None, *, path: str = "/etc/resolv.conf"
+        self,
+        clock: Clock,
+        log: Log,
+        count: Count = lambda kind: None,
+        *,
+        path: str = "/etc/resolv.conf",
+        trusted: bool = False,
     ) -> None:
-        super().__init__("127.0.0.1", 53, clock, log, count)
+        super().__init__("127.0.0.1", 53, clock, log, count, trusted=trusted)
         self._clock = clock
         self._path = path
         self._looked = float("-inf")
@@ -286,22 +307,29 @@ def _absolute(name: str) -> dns.name.Name | None:
         return None
 
 
-def _answered(answer: dns.resolver.Answer) -> Raw:
-    secure = bool(answer.response.flags & dns.flags.AD)
+def _on_this_machine(stub: dns.asyncresolver.Resolver) -> bool:
+    """Whether every server that may have answered is on loopback."""
+    try:
+        return all(ipaddress.ip_address(str(server)).is_loopback for server in stub.nameservers)
+    except ValueError:
+        return False
+
+
+def _answered(answer: dns.resolver.Answer, secure: bool) -> Raw:
     ttl = answer.chaining_result.minimum_ttl
     if answer.rrset is None:
         return NoData(ttl, secure)
     return Found(tuple(answer.rrset), ttl, secure)
 
 
-def _no_such_name(error: dns.resolver.NXDOMAIN) -> NoSuchName:
+def _no_such_name(error: dns.resolver.NXDOMAIN, *, trusted: bool) -> NoSuchName:
     responses: dict[Any, Any] = error.kwargs.get("responses") or {}
     response = next(iter(responses.values()))
     try:
         ttl = response.resolve_chaining().minimum_ttl
     except dns.exception.DNSException:
         ttl = 0
-    return NoSuchName(ttl, bool(response.flags & dns.flags.AD))
+    return NoSuchName(ttl, trusted and bool(response.flags & dns.flags.AD))
 
 
 def _why_no_server(error: dns.resolver.NoNameservers) -> str:
@@ -311,11 +339,12 @@ def _why_no_server(error: dns.resolver.NoNameservers) -> str:
     return "dns.unreachable" if causes and all(isinstance(cause, OSError) for cause in causes) else "dns.servfail"
 
 
-def make(kind: str, clock: Clock, log: Log, count: Count = lambda kind: None) -> Resolver:
-    """The resolver the configuration asks for: `system`, `off` or `ADDRESS:PORT`. Call it on the running loop."""
+def make(kind: str, clock: Clock, log: Log, count: Count = lambda kind: None, *, trusted: bool = False) -> Resolver:
+    """The resolver the configuration asks for: `system`, `off` or `ADDRESS:PORT`. Call it on the running loop. `trusted`: its
+    word that it validated an answer counts, wherever it is."""
     if kind == "off":
         return OffResolver()
     if kind == "system":
-        return SystemResolver(clock, log, count)
+        return SystemResolver(clock, log, count, trusted=trusted)
     address, port = split_host_port(kind)
-    return HostResolver(address, port, clock, log, count)
+    return HostResolver(address, port, clock, log, count, trusted=trusted)

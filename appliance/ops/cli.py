@@ -71,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
     _add_people(commands)
     _add_addresses(commands)
     _add_queue(commands)
+    _add_routes(commands)
+    _add_quarantine(commands)
     _add_settings(commands)
     _add_store(commands)
     return top
@@ -163,6 +165,34 @@ def _add_queue(commands: Any) -> None:
         leaf = _leaf(queue, name, f"queue.{name}", shown.counted, text)
         leaf.add_argument("item", type=int, nargs="+" if name != "retry" else "*", help="number of an item")
         leaf.set_defaults(collect=_named("item"))
+
+
+def _add_routes(commands: Any) -> None:
+    route = _group(commands, "route", "hosts that take the mail of a domain, whatever its MX records say")
+    add = _leaf(route, "add", "route.add", shown.quiet, "a route, in place of the one before")
+    add.add_argument("domain", help="example.org, .example.org for all below it, or * for the rest")
+    add.add_argument("target", metavar="HOST:PORT", help="465 begins with TLS, other ports use STARTTLS")
+    add.add_argument("--user", help="sign in there by this name; the host must prove its name under TLS")
+    add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    add.set_defaults(
+        collect=lambda a: {
+            **_named("domain", "target", "user")(a),
+            "password": None if a.user is None else _password(a.password_stdin),
+        }
+    )
+    _leaf(route, "list", "route.list", shown.routes, "the routes, in the order in which they were made")
+    delete = _leaf(route, "delete", "route.delete", shown.quiet, "back to what DNS says")
+    delete.add_argument("domain")
+    delete.set_defaults(collect=_named("domain"))
+
+
+def _add_quarantine(commands: Any) -> None:
+    kept = _group(commands, "quarantine", "mail that is kept back because it may do harm")
+    _leaf(kept, "list", "quarantine.list", shown.kept_back, "what is kept back, and why")
+    for name, text in (("release", "into the inbox with it"), ("delete", "away with it")):
+        leaf = _leaf(kept, name, f"quarantine.{name}", shown.released, text)
+        leaf.add_argument("number", type=int, nargs="+", help="number of a message")
+        leaf.set_defaults(collect=_named("number"))
 
 
 def _add_settings(commands: Any) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from appliance.ops import indexing, maildir, people, queue
+from appliance.ops import indexing, keeping, maildir, people, queue, routes
 from appliance.ops.control import Result, Tell
 from appliance.ops.state import Ground
 from appliance.ops.version import VERSION
@@ -267,5 +267,7 @@ COMMANDS: Mapping[str, Command] = {
     "metrics": _metrics,
     "version": _version,
     **queue.COMMANDS,
+    **keeping.COMMANDS,
+    **routes.COMMANDS,
     **indexing.COMMANDS,
 }

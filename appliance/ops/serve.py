@@ -22,6 +22,7 @@ from appliance.log import Log, flush_and_exit, setup
 from appliance.loop import Workers
 from appliance.net.tls import Certificates
 from appliance.ops.errors import FAILED, OperatorError
+from appliance.ops.keeping import quarantine_of
 from appliance.ops.state import Ground, database_of, load_config
 from appliance.statedir import raise_open_files
 from data.disk.crashpoints import hit
@@ -73,6 +74,7 @@ async def sweep(ground: Ground, workers: Workers, log: Log) -> None:
     while True:
         orphans = await workers.blocking(ground.store.sweep.orphans)
         removed = await workers.blocking(ground.store.sweep.run)
+        removed += await workers.blocking(quarantine_of(ground).sweep)
         if orphans or removed:
             log.info("sweep", orphans=orphans, removed=removed)
         await asyncio.sleep(SWEEP_SECONDS)

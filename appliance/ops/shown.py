@@ -97,10 +97,33 @@ def queue(result: Result) -> int:
     return 0
 
 
+def routes(result: Result) -> int:
+    """One route a line."""
+    rows = [(r["domain"], f"{r['host']}:{r['port']}", r["user"] or "-") for r in result["routes"]]
+    table(("domain", "goes to", "as"), rows)
+    return 0
+
+
 def led(result: Result) -> int:
     """A new alias; a target of ours that is not there is often a typing mistake."""
     for address in result["unknown"]:
         print(f"mailstead: note: there is no {printable(address)} yet", file=sys.stderr)
+    return 0
+
+
+def kept_back(result: Result) -> int:
+    """One message a line."""
+    rows = [
+        (str(r["number"]), moment(r["at"]), r["account"], r["sender"] or "<>", r["subject"], r["why"])
+        for r in result["messages"]
+    ]
+    table(("number", "since (UTC)", "for", "from", "subject", "why"), rows)
+    return 0
+
+
+def released(result: Result) -> int:
+    """How many messages a quarantine command changed."""
+    print("1 message" if result["changed"] == 1 else f"{result['changed']} messages")
     return 0
 
 

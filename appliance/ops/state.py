@@ -38,6 +38,7 @@ from data.disk.schema import is_current
 from data.disk.seal import Keys, load_master_key
 from data.errors import StoreError, WrongKey
 from data.index.index import Index
+from data.rules.scripts import Scripts
 from data.spool.items import Spool
 from data.store.store import Store
 from data.story import Story
@@ -75,6 +76,7 @@ class Ground:
     story: Story
     spool: Spool
     index: Index
+    scripts: Scripts
     held: StateDirectory
 
     def close(self) -> None:
@@ -175,5 +177,6 @@ def build(held: StateDirectory, config: Config, clock: Clock, keys: Keys, db: Da
         story=story,
         spool=Spool(db, store.messages, story, clock),
         index=Index(held.path / INDEX, db, store.blobs, clock),
+        scripts=Scripts(db),
         held=held,
     )

@@ -17,6 +17,11 @@ _WORDS: Mapping[str, str] = {
     "dns.timeout": "the DNS did not answer about {name} in time",
     "dns.servfail": "the DNS could not answer about {name}",
     "queue.8bitmime": "the server takes seven-bit text only",
+    "queue.auth": "we could not sign in there",
+    "queue.auth.insecure": "the server did not prove its name under TLS, so it was not told the password",
+    "queue.auth.mechanism": "the server offers no way to sign in that we know",
+    "queue.auth.refused": "the server refused our name or password",
+    "queue.auth.unproven": "the server did not sign us in as it should",
     "queue.bare": "the message holds broken line ends",
     "queue.closing": "the server is not taking mail at the moment",
     "queue.connect": "no connection to {host} ({address}): {why}",
@@ -27,6 +32,7 @@ _WORDS: Mapping[str, str] = {
     "queue.final": "the server did not take the message",
     "queue.full": "the mailbox is full",
     "queue.greeting": "the server does not accept connections from here",
+    "spam.held": "our own filter finds it harmful ({why})",
     "queue.held": "held by an administrator",
     "queue.interrupted": "this server stopped during the attempt",
     "queue.local": "the mailbox could not take it at that moment",
@@ -38,6 +44,11 @@ _WORDS: Mapping[str, str] = {
     "queue.resting": "{host} could not be reached before and is left alone for a while",
     "queue.timeout": "the server did not answer in time ({stage})",
     "queue.tls": "no safe connection could be made",
+    "queue.tls.certificate": "{host} did not prove who it is: {why}",
+    "queue.tls.missing": "the server offers no encryption, which it has to",
+    "queue.tls.mx": "{host} is not one of the hosts that the domain names in its policy (MTA-STS)",
+    "queue.tls.tlsa": "the certificate that {host} must have (TLSA) could not be looked up",
+    "queue.tls.refused": "the server would not begin encryption, which it has to",
 }
 
 

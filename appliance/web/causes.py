@@ -57,6 +57,32 @@ _CAUSES: Final[Mapping[str, str]] = {
     "queue.final": N_("The mail server of %(domain)s did not accept the message."),
     "delivery.loop": N_("It had been here before: it goes round in circles."),
     "delivery.repeated": N_("The same message was delivered a moment ago; it is kept once."),
+    "rules.filed": N_("Rule %(rule)s: into %(mailbox)s."),
+    "rules.nomailbox": N_("Rule %(rule)s: into the inbox, for there is no mailbox %(mailbox)s."),
+    "rules.redirected": N_("Rule %(rule)s: sent on to %(address)s."),
+    "rules.discarded": N_("Rule %(rule)s throws it away."),
+    "rules.rejected": N_("A rule of the recipient refuses it."),
+    "rules.answered": N_("Rule %(rule)s: the sender was told of the absence."),
+    "rules.unanswered": N_("The sender was not told of the absence."),
+    "rules.unanswered.again": N_("The sender has been told of the absence before."),
+    "rules.unanswered.many": N_("Too many senders were told of the absence today."),
+    "rules.loop": N_("Not sent on: it had been there before."),
+    "rules.nobody": N_("Not sent on: the address does not exist."),
+    "rules": N_("The rules of the recipient went wrong (%(code)s), so the message was kept."),
+    "auth.results": N_("SPF: %(spf)s, DKIM: %(dkim)s, DMARC: %(dmarc)s."),
+    "dmarc.rejected": N_("%(domain)s wants mail refused that it does not vouch for (DMARC)."),
+    "dmarc.junk": N_("%(domain)s does not vouch for it (DMARC), so it lies in Junk."),
+    "spam.accept": N_("Nothing much speaks against it (%(score)s points)."),
+    "spam.junk": N_("It looks like junk (%(score)s points: %(why)s)."),
+    "spam.quarantine": N_("It may do harm (%(score)s points: %(why)s)."),
+    "spam.reject": N_("It is harmful or junk (%(score)s points: %(why)s)."),
+    "spam.put-off": N_("It looks unusual (%(score)s points: %(why)s); a mail server sends it again."),
+    "spam.held": N_(
+        "It would look harmful to others (%(score)s points: %(why)s), so somebody has to look at it first."
+    ),
+    "quarantine.released": N_("It had been kept back, and was released."),
+    "quarantine.deleted": N_("It had been kept back, and was deleted."),
+    "quarantine.expired": N_("It had been kept back for 30 days, and was deleted."),
     "queue": N_("The message could not be handed over to the mail server of %(domain)s."),
 }
 """By code; one that is not here counts as the part before its last dot."""
@@ -69,4 +95,5 @@ def cause_of(reason: Reason, domain: str) -> tuple[str, Mapping[str, object]]:
         code = code.rpartition(".")[0]
     if code not in _CAUSES:
         return "%(code)s", {"code": reason.code}
-    return _CAUSES[code], {"domain": str(reason.params.get("domain", domain))}
+    rule = str(reason.params.get("rule") or reason.params.get("line", ""))
+    return _CAUSES[code], {"domain": domain, **reason.params, "code": reason.code, "rule": rule}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -31,6 +32,8 @@ RSA: Final = "rsa"
 ED25519: Final = "ed25519"
 ALGORITHMS: Final = (RSA, ED25519)
 RSA_BITS: Final = 2048
+RSA_MOST: Final = 8192
+"""Bits of a stranger's key that is used."""
 
 PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -68,6 +71,40 @@ _RETIRE = (
     .where(t.dkim_key.c.domain_id == _b("domain"), t.dkim_key.c.selector == _b("name"))
     .values(retired_at=_b("at"))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """Somebody's key, from the p= of their record; what it says of a signature."""
+
+    algorithm: str
+    bits: int
+    _key: rsa.RSAPublicKey | ed25519.Ed25519PublicKey = field(repr=False)
+
+    @classmethod
+    def opened(cls, algorithm: str, octets: bytes) -> PublicKey:
+        """A key of that algorithm; RSA as SubjectPublicKeyInfo or as a bare RSAPublicKey (RFC 6376 §3.6.1), Ed25519 as
+        its 32 octets (RFC 8463 §4). Raises ValueError; a key so large that its use would be an attack is none."""
+        if algorithm == ED25519:
+            return cls(ED25519, 256, ed25519.Ed25519PublicKey.from_public_bytes(octets))
+        try:
+            key = serialization.load_der_public_key(octets)
+        except UnsupportedAlgorithm:
+            raise ValueError("a key of another kind") from None
+        if not isinstance(key, rsa.RSAPublicKey) or key.key_size > RSA_MOST:
+            raise ValueError("a key of another kind")
+        return cls(RSA, key.key_size, key)
+
+    def verify(self, digest: bytes, signature: bytes) -> bool:
+        """Whether the signature is this key's over a SHA-256 digest."""
+        try:
+            if isinstance(self._key, rsa.RSAPublicKey):
+                self._key.verify(signature, digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+            else:
+                self._key.verify(signature, digest)
+        except InvalidSignature:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ Value = str | int | bool
 Level = Literal["organisation", "department", "account"]
 _ROUTE = r"(\*|\.?[a-z0-9.-]+)[ \t]+(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}"
 _ROUTES = rf"([ \t]*({_ROUTE})?[ \t]*(#[^\n]*)?(\n|\Z))*"
+_ZONES = r"([ \t]*([A-Za-z0-9._-]+([ \t]+[0-9]{1,3})?)?[ \t]*(#[^\n]*)?(\n|\Z))*"
+_PLACE = r"(|/[^\s]{1,100}|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5})"
 _ORDER: tuple[Level, ...] = ("organisation", "department", "account")
 
 
@@ -103,6 +105,44 @@ SETTINGS: Mapping[str, Declared] = {
         "",
         "Where mail goes without a look at MX records: DOMAIN HOST:PORT a line; .DOMAIN is all below it, * the rest",
         pattern=_ROUTES,
+        levels=frozenset({"organisation"}),
+    ),
+    "spam.check": Declared(True, "Whether mail that comes in is judged by its content and its sender"),
+    "spam.junk-at": Declared(100, "From how many points on mail goes to Junk", least=20, most=10_000),
+    "spam.quarantine-at": Declared(
+        0,
+        "From how many points on mail is kept back; 0 is never (dangerous files are kept back in any case)",
+        most=10_000,
+        levels=frozenset({"organisation"}),
+    ),
+    "spam.reject-at": Declared(
+        0, "From how many points on mail is refused; 0 is never", most=10_000, levels=frozenset({"organisation"})
+    ),
+    "spam.hold-at": Declared(
+        150,
+        "From how many points on mail of ours is held before it goes out; 0 is never",
+        most=10_000,
+        levels=frozenset({"organisation"}),
+    ),
+    "spam.greylist": Declared(
+        True, "Whether suspicious mail is put off once, for a minute", levels=frozenset({"organisation"})
+    ),
+    "spam.dnsbl": Declared(
+        "",
+        "Lists of bad senders in DNS that are asked: ZONE [POINTS] a line",
+        pattern=_ZONES,
+        levels=frozenset({"organisation"}),
+    ),
+    "spam.rspamd": Declared(
+        "",
+        "Where rspamd answers: HOST:PORT or the path of a socket; it is asked too where that is set",
+        pattern=_PLACE,
+        levels=frozenset({"organisation"}),
+    ),
+    "spam.clamd": Declared(
+        "",
+        "Where clamd answers: HOST:PORT or the path of a socket; mail is searched for viruses where that is set",
+        pattern=_PLACE,
         levels=frozenset({"organisation"}),
     ),
     "queue.delay-notices": Declared(True, "Whether a sender is told after four hours that a message still waits"),

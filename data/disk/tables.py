@@ -323,6 +323,7 @@ message = Table(
     _text("cc_text"),
     _text("bcc_text"),
     _int("created_at"),
+    _text("verdict"),
     sqlite_autoincrement=True,
     comment="one immutable message of an account; EMAILID is made from id, THREADID from thread_id; size counts the prefix",
 )
@@ -450,6 +451,7 @@ spool_item = Table(
     _text("idempotency_key", None),
     _int("created_at"),
     _int("done_at", None),
+    _int("forwarded_by", None),  # the account whose rule sent it on
     UniqueConstraint("account_id", "idempotency_key"),
     sqlite_autoincrement=True,
     comment="a message on its way out; prefix_done: the signature header is made and kept in prefix; kind: message, dsn",
@@ -564,4 +566,179 @@ recovery_code = Table(
     _int("used_at", None),
     UniqueConstraint("account_id", "digest"),
     comment="a keyed digest of a code that stands in for the second factor once",
+)
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+sieve_script = Table(
+    "sieve_script",
+    metadata,
+    _id(),
+    _ref("account_id", "account.id"),
+    _text("name"),
+    _text("text"),
+    _int("active", 0),
+    _text("form", None),
+    _int("modified_at"),
+    UniqueConstraint("account_id", "name"),
+    comment="a Sieve script; form: the rules of the webmail that wrote it, as JSON; at most one of an account is active",
+)
+
+sieve_personal = Table(
+    "sieve_personal",
+    metadata,
+    Column("account_id", Big, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    _text("form"),
+    _int("modified_at"),
+    comment="blocked and allowed senders and the answer while away, as JSON",
+)
+
+sieve_mark = Table(
+    "sieve_mark",
+    metadata,
+    _ref("account_id", "account.id"),
+    _text("kind"),
+    _bytes("digest"),
+    _int("at"),
+    _int("until"),
+    PrimaryKeyConstraint("account_id", "kind", "digest"),
+    Index(None, "until"),
+    sqlite_with_rowid=False,
+    comment="kind: answered (a sender, by vacation), seen (a message, by duplicate); digests alone",
+)
+
+# --- mail on its way out ----------------------------------------------------------------------------------------------
+
+smarthost = Table(
+    "smarthost",
+    metadata,
+    _id(),
+    _text("host"),
+    _int("port"),
+    _text("name"),
+    _bytes("sealed"),
+    UniqueConstraint("host", "port"),
+    comment="who we are at a named host; sealed: the password under the master key",
+)
+
+silent_failure = Table(
+    "silent_failure",
+    metadata,
+    _id(),
+    _ref("organisation_id", "organisation.id"),
+    _text("trail"),
+    _text("recipient"),
+    _text("reason"),
+    _text("reason_params"),
+    _text("reply", None),
+    _int("at"),
+    comment="a message with the null return-path that failed: postmaster is told once a day, then the row goes",
+)
+
+sts_policy = Table(
+    "sts_policy",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    _text("ident"),
+    _text("mode"),
+    _text("mx"),
+    _int("max_age"),
+    _int("fetched_at"),
+    comment="an MTA-STS policy (RFC 8461) as fetched; mx: patterns, one a line; max_age in seconds",
+    sqlite_with_rowid=False,
+)
+
+# --- what is known of junk ----------------------------------------------------------------------------------------------
+
+bayes_total = Table(
+    "bayes_total",
+    metadata,
+    Column("account_id", Big, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    _int("spam", 0),
+    _int("ham", 0),
+    comment="how many messages an account trained, of each kind",
+)
+
+bayes_word = Table(
+    "bayes_word",
+    metadata,
+    _ref("account_id", "account.id"),
+    _int("word"),
+    _int("spam", 0),
+    _int("ham", 0),
+    _int("at"),
+    PrimaryKeyConstraint("account_id", "word"),
+    sqlite_with_rowid=False,
+    comment="word: a hash under the account's key; how many trained messages of each kind have it; at: last trained",
+)
+
+bayes_message = Table(
+    "bayes_message",
+    metadata,
+    _ref("account_id", "account.id"),
+    _int("message_id"),
+    _int("spam"),
+    PrimaryKeyConstraint("account_id", "message_id"),
+    sqlite_with_rowid=False,
+    comment="what a message was trained as, so that it counts once and can be taken back",
+)
+
+bayes_todo = Table(
+    "bayes_todo",
+    metadata,
+    _id(),
+    _ref("account_id", "account.id"),
+    _int("message_id"),
+    _int("spam"),
+    comment="messages to train: filled in the transaction that moves them into or out of Junk",
+)
+
+correspondent = Table(
+    "correspondent",
+    metadata,
+    _ref("account_id", "account.id"),
+    _ref("organisation_id", "organisation.id"),
+    _text("address"),
+    _text("domain"),
+    _int("sent", 0),
+    _int("received", 0),
+    _int("junked", 0),
+    _int("wanted", 0),
+    _int("at"),
+    PrimaryKeyConstraint("account_id", "address"),
+    Index(None, "organisation_id", "address"),
+    sqlite_with_rowid=False,
+    comment="who an account writes with: messages to and from an address, and how many of those were junk or were not",
+)
+
+greylist = Table(
+    "greylist",
+    metadata,
+    _bytes("digest"),
+    _int("at"),
+    PrimaryKeyConstraint("digest"),
+    Index(None, "at"),
+    sqlite_with_rowid=False,
+    comment="a suspicious message that was put off: when it was seen first (network, sender and recipients, digest alone)",
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _id(),
+    _ref("organisation_id", "organisation.id"),
+    _ref("account_id", "account.id"),
+    _ref("blob_id", "blob.id"),
+    _text("trail"),
+    _text("return_path"),
+    _bytes("prefix"),
+    _int("size"),
+    _text("subject"),
+    _text("from_text"),
+    _text("verdict"),
+    _int("at"),
+    _int("told_at", None),
+    Index(None, "account_id"),
+    Index(None, "blob_id"),
+    comment="mail kept back from an account; told_at: when a digest named it; the row counts as a reference of its blob",
 )

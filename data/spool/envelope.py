@@ -70,7 +70,9 @@ class NewRecipient:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A message to be sent. `size` counts the octets of the blob, without `prefix`; `not_before` 0 is at once."""
+    """A message to be sent. `size` counts the octets of the blob, without `prefix`; `not_before` 0 is at once.
+    `forwarded_by` is the account whose rule sends it on; its return-path is still that of the original sender.
+    """
 
     organisation: OrganisationId
     account: AccountId | None
@@ -89,6 +91,7 @@ class NewItem:
     not_before: Millis = AT_ONCE
     hold: Reason | None = None
     idempotency_key: str | None = None
+    forwarded_by: AccountId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Item:
     eightbit: bool
     not_before: Millis
     created_at: Millis
+    forwarded_by: AccountId | None = None
 
     @property
     def total(self) -> int:

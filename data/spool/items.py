@@ -15,6 +15,7 @@ from data.disk.db import Row, Tx
 from data.errors import Conflict, Invalid, NotFound
 from data.ids import AccountId, BlobId, ItemId, Millis, OrganisationId, RecipientId
 from data.reason import Reason
+from data.spool import silent
 from data.spool import statements as s
 from data.spool.envelope import (
     NEVER_DUE,
@@ -31,6 +32,7 @@ from data.spool.envelope import (
 )
 from data.spool.oversight import Oversight
 from data.store.changes import QueueChanged
+from data.store.intake import Prepared
 
 LEASE = 6 * 3_600_000
 """How long a lease holds when its holder is never heard of again (recovery at start does not wait for it)."""
@@ -86,6 +88,7 @@ class Spool(Oversight):
             "key": new.idempotency_key,
             "now": tx.now,
             "done_at": tx.now if done else None,
+            "forwarded_by": new.forwarded_by,
         }
         item = ItemId(tx.value(s.NEW_ITEM, row))
         self._blobs.refer_in(tx, new.blob, 1)
@@ -113,11 +116,20 @@ class Spool(Oversight):
         assert item is not None
         return Work(_item(item), tuple(taken), lease)
 
-    def signed_in(self, tx: Tx, item: ItemId, prefix: bytes) -> bytes:
-        """Keep what every attempt sends above the message; returns what is kept, which is what came first."""
-        if tx.run(s.SIGNED, {"p_id": item, "new_prefix": prefix}):
-            return prefix
-        return bytes(tx.value(s.PREFIX, {"p_id": item}) or b"")
+    def ready_in(self, tx: Tx, item: Item, prefix: bytes, made: Prepared | None) -> tuple[Item, bool]:
+        """Keep what every attempt sends: `prefix` above the message, and the message `made` of it, if it is another one
+        now. Returns the item as it is kept, which is what came first, and whether `made` is in use."""
+        used = bool(tx.run(s.SIGNED, {"p_id": item.id, "new_prefix": prefix})) and made is not None
+        if used and made is not None:
+            blob = self._blobs.put_in(tx, item.organisation, made.staged)
+            row = {"p_id": item.id, "new_blob": blob, "new_size": made.size, "new_eightbit": int(made.eightbit)}
+            tx.run(s.REMADE, row)
+            self._blobs.refer_in(tx, blob, 1)
+            self._blobs.refer_in(tx, item.blob, -1)
+        found = tx.first(s.ITEM, {"p_id": item.id})
+        if found is None:
+            raise NotFound(f"item {item.id}", public="There is no such message in the queue")
+        return _item(found), used
 
     def open_work(self, item: ItemId) -> Work:
         """A waiting item with its open recipients, under no lease. Raises NotFound, Conflict when it is on the wire."""
@@ -184,6 +196,7 @@ class Spool(Oversight):
             raise Conflict(f"recipient {outcome.recipient.id} is not held under {work.lease}")
         if not outcome.storied:
             self._tell(tx, work.item, outcome.verdict.value, outcome.recipient.address, told(outcome))
+        silent.note_in(tx, work.item, outcome)
 
 
 def told(outcome: Outcome) -> Reason:
@@ -214,7 +227,7 @@ def _new_row(tx: Tx, new: NewItem, item: ItemId, one: NewRecipient) -> dict[str,
 
 def _item(row: Row) -> Item:
     ident, organisation, account, blob, trail, kind, return_path, prefix, prefix_done, size, envid, ret = row[:12]
-    requiretls, smtputf8, eightbit, not_before, created_at = row[12:]
+    requiretls, smtputf8, eightbit, not_before, created_at, forwarded_by = row[12:]
     return Item(
         id=ItemId(ident),
         organisation=OrganisationId(organisation),
@@ -233,6 +246,7 @@ def _item(row: Row) -> Item:
         eightbit=bool(eightbit),
         not_before=Millis(not_before),
         created_at=Millis(created_at),
+        forwarded_by=None if forwarded_by is None else AccountId(forwarded_by),
     )
 
 

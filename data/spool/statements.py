@@ -58,6 +58,7 @@ NEW_ITEM = (
         idempotency_key=_b("key"),
         created_at=_b("now"),
         done_at=_b("done_at"),
+        forwarded_by=_b("forwarded_by"),
     )
     .returning(_i.id)
 )
@@ -106,6 +107,7 @@ ITEM = select(
     _i.eightbit,
     _i.not_before,
     _i.created_at,
+    _i.forwarded_by,
 ).where(_i.id == _b("p_id"))
 LEASE = (
     update(t.spool_rcpt)
@@ -115,7 +117,11 @@ LEASE = (
 SIGNED = (
     update(t.spool_item).where(_i.id == _b("p_id"), _i.prefix_done == 0).values(prefix=_b("new_prefix"), prefix_done=1)
 )
-PREFIX = select(_i.prefix).where(_i.id == _b("p_id"))
+REMADE = (
+    update(t.spool_item)
+    .where(_i.id == _b("p_id"))
+    .values(blob_id=_b("new_blob"), size=_b("new_size"), eightbit=_b("new_eightbit"))
+)
 HOLD_OF = select(_i.hold).where(_i.id == _b("p_id"))
 _HELD = and_(_r.state == State.SENDING.value, _r.lease == _b("p_lease"))
 SETTLE = (

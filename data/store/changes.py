@@ -109,8 +109,15 @@ class QueueChanged:
     not_before: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """Messages of an account were moved into or out of Junk: what it knows of junk is to be learned anew."""
+
+    account: AccountId
+
+
 MailboxChange = Added | Expunged | FlagsChanged | MailboxCreated | MailboxDeleted | MailboxRenamed
-Change = MailboxChange | Subscribed | AccessEnded | SessionsEnded | QueueChanged
+Change = MailboxChange | Subscribed | AccessEnded | SessionsEnded | QueueChanged | Taught
 
 Subscriber = Callable[[tuple[Change, ...]], None]
 

@@ -113,6 +113,7 @@ _MESSAGE_COLUMNS = (
     "to_text",
     "cc_text",
     "bcc_text",
+    "verdict",
 )
 _LARGE = frozenset({"envelope", "structure", "layout", "preview"})
 _BLOB_COLUMNS = (t.blob.c.name, t.blob.c.wrapped, t.blob.c.plain_size, t.blob.c.inline, t.blob_data.c.data)
@@ -236,8 +237,10 @@ class Messages:
         flags: Flag = NO_FLAGS,
         keywords: Iterable[str] = (),
         internal_date: int | None = None,
+        verdict: str = "",
     ) -> Appended:
-        """Append to a mailbox inside a transaction; neither rights nor room are asked for."""
+        """Append to a mailbox inside a transaction; neither rights nor room are asked for. `verdict` is what was found
+        about it, as text."""
         owner = tx.first(_OWNER, {"mailbox": mailbox})
         if owner is None:
             raise NotFound(f"mailbox {mailbox} is gone")
@@ -249,7 +252,7 @@ class Messages:
         )
         blob = self.put_in(tx, organisation, prepared)
         self.blobs.refer_in(tx, blob, 1)
-        message = self._insert_in(tx, account, blob, prepared, prefix)
+        message = self._insert_in(tx, account, blob, prepared, prefix, verdict)
         words = tuple(keywords)
         spelled = spell(register_keywords(tx, mailbox, words), words) if words else ""
         uid = uidnext - 1
@@ -285,7 +288,9 @@ class Messages:
             self.discard_after(error, prepared)
             raise
 
-    def _insert_in(self, tx: Tx, account: AccountId, blob: BlobId, prepared: Prepared, prefix: bytes) -> int:
+    def _insert_in(
+        self, tx: Tx, account: AccountId, blob: BlobId, prepared: Prepared, prefix: bytes, verdict: str
+    ) -> int:
         f = prepared.facts
         row = {
             "account_id": account,
@@ -309,6 +314,7 @@ class Messages:
             "cc_text": f.cc,
             "bcc_text": f.bcc,
             "created_at": tx.now,
+            "verdict": verdict,
         }
         return int(tx.value(_INSERT, row))
 

@@ -28,6 +28,7 @@ from data.store.entries import (
 )
 from data.store.expunge import remove_in
 from data.store.keys import Ranges
+from data.store.learning import teach_in
 from data.store.modseq import count, next_modseq, record_change, sequence_set
 
 
@@ -85,6 +86,8 @@ def copy_in(
     else:
         made = [e._replace(message=_clone(tx, e.message, to)) for e in made]
     insert_entries(tx, target, made)
+    if to == account and ranges is not None:
+        teach_in(tx, account, source, target, [e.message for e in found])
     uids = [e.uid for e in made]
     record_change(tx, to, modseq, target, "added", sequence_set(uids))
     tx.publish(Added(to, target, modseq, tuple((e.uid, e.flags, e.keywords) for e in made)))

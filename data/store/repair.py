@@ -81,9 +81,16 @@ _ITEM_COUNT = (
     .correlate(t.blob)
     .scalar_subquery()
 )
+_KEPT_BACK = (
+    select(func.count(t.quarantine.c.id))
+    .where(t.quarantine.c.blob_id == t.blob.c.id)
+    .correlate(t.blob)
+    .scalar_subquery()
+)
+_NAMED = _MESSAGE_COUNT + _ITEM_COUNT + _KEPT_BACK
 _BLOB_REFS = (
-    select(t.blob.c.id, t.blob.c.refs, _MESSAGE_COUNT + _ITEM_COUNT)
-    .where(t.blob.c.id > bindparam("after"), t.blob.c.refs != _MESSAGE_COUNT + _ITEM_COUNT)
+    select(t.blob.c.id, t.blob.c.refs, _NAMED)
+    .where(t.blob.c.id > bindparam("after"), t.blob.c.refs != _NAMED)
     .order_by(t.blob.c.id)
     .limit(_PAGE)
 )

@@ -2,7 +2,7 @@
 
 Promises: relaxed/relaxed; From, To, Cc, Subject, Date, Message-ID, Reply-To and the MIME fields are signed once more
 than they are present, so that a second one cannot be added; no l=; x= seven days after t=. The body's hash is computed
-piece by piece (`BodyHash`, the relaxed form of RFC 6376 §3.4.4), so that a large message is never held in memory; the
+piece by piece (smtp.mailauth.body), so that a large message is never held in memory; the
 header hash, the choice of fields and the folding are dkimpy's, which `signature` gives the body hash and a key.
 May not: read rows, know domains (the caller chooses the keys) or verify what comes in.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -43,8 +42,6 @@ SIGNED = ("sender", "in-reply-to", "references", "list-id", "list-unsubscribe", 
 
 _NAMES = frozenset(name.encode() for name in (*OVERSIGNED, *SIGNED))
 _POLICY = CanonicalizationPolicy.from_c_value(b"relaxed/relaxed")
-_WSP = re.compile(rb"[\t ]+")
-_NEWLINES = 4096
 
 
 class SigningKey(Protocol):
@@ -60,50 +57,6 @@ class SigningKey(Protocol):
     def algorithm(self) -> str: ...
 
     def sign(self, digest: bytes) -> bytes: ...
-
-
-class BodyHash:
-    """The bh= of a body that comes in pieces of any size: SHA-256 of its relaxed form."""
-
-    __slots__ = ("_any", "_hash", "_newlines", "_rest")
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._rest = b""
-        self._newlines = 0
-        self._any = False
-
-    def feed(self, piece: bytes) -> None:
-        """The next octets; line ends are CRLF."""
-        data = _WSP.sub(b" ", self._rest + piece).replace(b" \r\n", b"\r\n")
-        # a space, a CR or both may belong to a line end that is still to come
-        end = len(data) - (1 if data.endswith(b"\r") else 0)
-        end -= 1 if data.endswith(b" ", 0, end) else 0
-        self._rest = data[end:]
-        stop = end
-        while data.endswith(b"\r\n", 0, stop):
-            stop -= 2
-        if stop:
-            self._flush_newlines()
-            self._hash.update(memoryview(data)[:stop])
-            self._any = True
-        self._newlines += (end - stop) // 2
-
-    def digest(self) -> bytes:
-        """The end of the body: it ends in one CRLF, whatever it ended in; an empty one hashes as nothing."""
-        if self._rest.strip(b" "):
-            self._flush_newlines()
-            self._hash.update(self._rest)
-            self._any = True
-        if self._any:
-            self._hash.update(b"\r\n")
-        return self._hash.digest()
-
-    def _flush_newlines(self) -> None:
-        while self._newlines:
-            some = min(self._newlines, _NEWLINES)
-            self._hash.update(b"\r\n" * some)
-            self._newlines -= some
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """One connection to one host: the dialogue driven over a socket, within the time limits of RFC 5321 §4.5.3.2.
 
 Promises: TLS is taken where it is offered, unverified (RFC 7435); where its handshake fails the host is tried once more
-in the clear, before any envelope was told, and never after an injected reply. A message is read piece by piece and never
+in the clear, before any envelope was told, and never after an injected reply. A host that has to prove itself
+(smtp.queue.hop.Need) is told nothing before it has, and what it lacked is said. A message is read piece by piece and never
 held as a whole. No CR or LF leaves that is not part of a CRLF: such a message is broken off and failed.
 May not: touch rows, or decide when the next attempt is due.
 """
@@ -11,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.log import Log
+from appliance.net.tls import verifying_context
 from data.disk.crashpoints import hit
 from data.errors import StoreError
 from data.reason import Reason
@@ -35,12 +37,16 @@ from smtp.queue.events import (
     UpgradeTls,
     Write,
 )
+from smtp.queue.hop import Hop, Level, Login, Need
 from smtp.queue.hosts import Hosts
 from smtp.queue.line import Line
-from smtp.queue.route import Hop, Plan, Router
+from smtp.queue.route import Plan, Router
 from smtp.queue.stuffing import BareLineEnd, Stuffer
+from smtp.queue.tlspolicy import anything_goes
 
 Body = AsyncGenerator[bytes, None]
+_NOT_THE_HOST = ("dns.", "queue.tls.", "queue.auth.")
+"""Reasons that do not mean that a host is down: another domain's mail, or another answer of DNS, may go there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Limits:
             Stage.GREETING: self.greeting,
             Stage.EHLO: self.ehlo,
             Stage.STARTTLS: self.data,
+            Stage.AUTH: self.ehlo,
             Stage.RCPT: self.rcpt,
             Stage.DATA: self.data,
             Stage.FINAL: self.final,
@@ -73,25 +80,31 @@ class Limits:
 
 
 class TlsFailed(Exception):
-    """The handshake did not work out; the text is for the log."""
+    """The handshake did not work out, or (`code` queue.tls.certificate) the host is not who it has to be; the text says why."""
+
+    def __init__(self, why: str, code: str = "queue.tls.failed") -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class Session:
     """A connection over which messages can be sent one after the other. `host` is the name it was reached under;
     `key` its name in smtp.queue.hosts, `revived`: it had been down before."""
 
-    def __init__(self, line: Line, dialogue: Dialogue, host: str, limits: Limits, context: ssl.SSLContext) -> None:
+    def __init__(self, line: Line, dialogue: Dialogue, hop: Hop, limits: Limits, context: ssl.SSLContext) -> None:
         self._line = line
         self._dialogue = dialogue
+        self._hop = hop
         self._limits = limits
         self._context = context
         self._todo: deque[Event] = deque()
         self._body: Body | None = None
         self._results: tuple[Result, ...] = ()
         self._ready = False
-        self.host = host
-        self.key = host
+        self.host = hop.host
+        self.key = hop.key
         self.revived = False
+        self.relaxed = False
         self.problem: Problem | None = None
         self.sent = 0
         self.body_begun = False
@@ -106,8 +119,18 @@ class Session:
         """The version of TLS in use."""
         return self._line.tls_version()
 
+    @property
+    def secured(self) -> dict[str, str | int]:
+        """What protects it, for the story: the version of TLS, and who says that the host is the right one."""
+        version = self.tls
+        if version is None:
+            return {}
+        return {"tls": version, "proof": self._hop.need.by} if self._hop.need.by else {"tls": version}
+
     async def open(self) -> Problem | None:
         """Greet until a message may begin; the problem if it may not. Raises TlsFailed."""
+        if self._hop.tls_first:
+            await self._secure()
         await self._run([])
         return self.problem
 
@@ -184,10 +207,20 @@ class Session:
             return
         try:
             await self._line.start_tls(self._context, self.host, self._limits.tls)
+        except ssl.SSLCertVerificationError as error:
+            self._line.abort()
+            raise TlsFailed(error.verify_message, "queue.tls.certificate") from error
         except (OSError, ValueError) as error:
             self._line.abort()
             raise TlsFailed(type(error).__name__ + f" {getattr(error, 'reason', '') or ''}".rstrip()) from error
-        self._todo += self._dialogue.tls_started()
+        self._todo += self._dialogue.tls_started(verified=self._verified(self._hop.need))
+
+    def _verified(self, need: Need) -> bool:
+        """Whether the host proved its name, as it had to; a context that verifies did so in the handshake. Raises TlsFailed."""
+        if need.satisfied is not None and (why := need.satisfied(self._line.certificates())) is not None:
+            self._line.abort()
+            raise TlsFailed(why, "queue.tls.certificate")
+        return need.level in (Level.PROVEN, Level.DANE)
 
     async def _stream(self) -> None:
         """The message, dot-stuffed, up to the final dot."""
@@ -212,9 +245,16 @@ class Session:
             self._todo += self._dialogue.body_sent()
 
 
+async def nobody(host: str, port: int) -> Login | None:
+    """No host asks for a password."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """What calling a host needs. `own_machine_ok`: an exchanger may be this machine (trial and bench)."""
+    """What calling a host needs. `own_machine_ok`: an exchanger may be this machine (trial and bench); `proving` makes the
+    context for hosts that must prove their names, `login` gives the password for a named host, `policy` says what an
+    exchanger of a domain has to prove."""
 
     router: Router
     hosts: Hosts
@@ -223,6 +263,9 @@ class Calling:
     context: Callable[[], ssl.SSLContext]
     limits: Limits = Limits()
     own_machine_ok: bool = False
+    proving: Callable[[], ssl.SSLContext] = verifying_context
+    login: Callable[[str, int], Awaitable[Login | None]] = nobody
+    policy: Callable[[str, Hop, bool], Awaitable[Need | Problem]] = anything_goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,40 +276,53 @@ class NoSession:
     host: str | None = None
 
 
-async def call(calling: Calling, domain: str) -> Session | NoSession:
-    """An open session with the first host for `domain` that takes mail, or why there is none."""
+async def call(calling: Calling, domain: str, *, relaxed: bool = False) -> Session | NoSession:
+    """An open session with the first host for `domain` that takes mail, or why there is none. `relaxed`: the sender would
+    rather have it arrive than arrive safely (RFC 8689 §3)."""
     plan = await calling.router.find(domain)
     if isinstance(plan, Problem):
         return NoSession(plan)
-    return await _first(calling, plan)
+    if relaxed:
+        calling = replace(calling, policy=anything_goes)
+    reached = await _first(calling, domain, plan)
+    if isinstance(reached, Session):
+        reached.relaxed = relaxed
+    return reached
 
 
-async def _first(calling: Calling, plan: Plan) -> Session | NoSession:
+async def _first(calling: Calling, domain: str, plan: Plan) -> Session | NoSession:
     """Try hosts in order. Temporary causes count before permanent ones: another day another host may take it."""
     failures: list[NoSession] = []
     for hop in plan.hops:
-        if not calling.hosts.may_try(_key(hop)):
+        if not calling.hosts.may_try(hop.key):
             failures.append(NoSession(Problem(Reason("queue.resting", {"host": hop.host}), permanent=False), hop.host))
             continue
-        reached = await _reach(calling, hop)
+        reached = await _reach(calling, domain, hop, secure=plan.secure)
         if isinstance(reached, Session):
-            reached.key = _key(hop)
+            reached.key = hop.key
             reached.revived = calling.hosts.worked(reached.key)
             return reached
-        if reached.problem.permanent or reached.problem.reason.code.startswith("dns."):
-            calling.hosts.unclear(_key(hop))
+        if reached.problem.permanent or reached.problem.reason.code.startswith(_NOT_THE_HOST):
+            calling.hosts.unclear(hop.key)
         else:
-            calling.hosts.failed(_key(hop))
+            calling.hosts.failed(hop.key)
         failures.append(NoSession(reached.problem, hop.host))
     told = [one for one in failures if not one.problem.permanent] or failures
     # what a host said tells more than that another is left alone for now
     return next((one for one in told if one.problem.reason.code != "queue.resting"), told[0])
 
 
-async def _reach(calling: Calling, hop: Hop) -> Session | NoSession:
+async def _reach(calling: Calling, domain: str, hop: Hop, *, secure: bool) -> Session | NoSession:
     found = await calling.router.addresses(hop)
     if isinstance(found, Problem):
         return NoSession(found)
+    if not hop.fixed:
+        need = await calling.policy(domain, hop, secure)
+        if isinstance(need, Problem):
+            return NoSession(need)
+        hop = replace(hop, need=need)
+    elif (login := await calling.login(hop.host, hop.port)) is not None:
+        hop = replace(hop, login=login, need=Need(Level.PROVEN, by="authority"))
     last = NoSession(Problem(Reason("queue.connect", {"host": hop.host}), permanent=False))
     for address in found:
         reached = await _open(calling, hop, address)
@@ -277,15 +333,21 @@ async def _reach(calling: Calling, hop: Hop) -> Session | NoSession:
 
 
 async def _open(calling: Calling, hop: Hop, address: str) -> Session | NoSession:
-    """One address; a second time in the clear when TLS was offered and did not work."""
+    """One address; a second time in the clear when TLS was offered and did not work, and nobody asks for it."""
+    free = hop.need.level is Level.MAY and not hop.tls_first
     try:
-        return await _greet(calling, hop, address, Tls.OFFERED)
+        return await _greet(
+            calling, hop, address, Tls.FIRST if hop.tls_first else Tls.OFFERED if free else Tls.REQUIRED
+        )
     except TlsFailed as error:
         calling.log.warning("tls.failed", host=hop.host, peer=address, why=str(error))
+        if not free:
+            reason = Reason(error.code, {"host": hop.host, "why": str(error)[:200], "by": hop.need.by})
+            return NoSession(Problem(reason, permanent=False))
     try:
         return await _greet(calling, hop, address, Tls.NEVER)
-    except TlsFailed:
-        return NoSession(Problem(Reason("queue.tls.failed"), permanent=False))
+    except TlsFailed as error:
+        return NoSession(Problem(Reason("queue.tls.failed", {"host": hop.host, "why": str(error)}), permanent=False))
 
 
 async def _greet(calling: Calling, hop: Hop, address: str, tls: Tls) -> Session | NoSession:
@@ -299,15 +361,12 @@ async def _greet(calling: Calling, hop: Hop, address: str, tls: Tls) -> Session 
     if line.same_machine() and not (hop.fixed or calling.own_machine_ok):
         line.abort()
         return NoSession(Problem(Reason("queue.loop", {"address": address}), permanent=True))
-    dialogue = Dialogue(calling.hostname, tls=tls, own_name_is_loop=not hop.fixed)
-    session = Session(line, dialogue, hop.host, calling.limits, calling.context())
+    dialogue = Dialogue(calling.hostname, tls=tls, own_name_is_loop=not hop.fixed, login=hop.login)
+    context = calling.proving() if hop.need.level is Level.PROVEN else calling.context()
+    session = Session(line, dialogue, hop, calling.limits, context)
     try:
         problem = await session.open()
     except BaseException:
         session.abort()
         raise
     return session if problem is None else NoSession(problem)
-
-
-def _key(hop: Hop) -> str:
-    return f"{hop.host}:{hop.port}"

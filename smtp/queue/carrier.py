@@ -17,15 +17,16 @@ from data.clock import Clock
 from data.disk.blobs import Content
 from data.disk.db import Database, Tx
 from data.errors import StoreError
+from data.mime.headers import find_all, split
 from data.reason import Reason
-from data.spool.envelope import Outcome, Work
+from data.spool.envelope import Item, Outcome, Work
 from data.spool.items import Spool
 from data.store.messages import Messages
 from smtp.queue.attempt import Body, Calling, NoSession, Session, call
 from smtp.queue.events import Envelope, Problem, Result, To
 from smtp.queue.judge import Judge
 from smtp.queue.local import LocalDelivery, LocalPlan, reopened
-from smtp.queue.signing import PIECE, KeysOf, Unfit, needs_utf8, signed_prefix
+from smtp.queue.signing import PIECE, KeysOf, Unfit, header_of, made_ready, needs_utf8
 
 _GONE = frozenset({"queue.lost", "queue.closing", "queue.malformed", "queue.timeout"})
 _CORRUPT = Problem(Reason("queue.corrupt"), permanent=False)
@@ -35,7 +36,8 @@ Also = Callable[[Tx], None]
 
 @dataclass(frozen=True, slots=True)
 class CarrierParts:
-    """What an attempt works with. `warn` says whether the sender of a work is told of delays."""
+    """What an attempt works with. `warn` says whether the sender of a work is told of delays, `sender` under which
+    return-path it leaves."""
 
     db: Database
     spool: Spool
@@ -47,6 +49,7 @@ class CarrierParts:
     clock: Clock
     log: Log
     warn: Callable[[Work], bool] = lambda work: True
+    sender: Callable[[Item], str] = lambda item: item.return_path
     draw: Callable[[], float] = random.random
 
 
@@ -74,6 +77,7 @@ class Carrier:
                 return Carried(plan.outcomes)
             content = await blocking(self._parts.messages.content, work.item.blob)
             prepared = await blocking(reopened, content)
+            await blocking(self._parts.local.rule, work, plan, prepared)
         except StoreError as error:
             return self._damaged(work, error)
         return Carried(plan.outcomes, also=lambda tx: self._parts.local.carry_out_in(tx, work, plan, prepared))
@@ -83,7 +87,7 @@ class Carrier:
         try:
             work = await self._signed(work)
             content = await self._parts.workers.blocking(self._parts.messages.content, work.item.blob)
-            envelope = await self._parts.workers.blocking(_envelope, work, content)
+            envelope = await self._parts.workers.blocking(_envelope, work, content, self._parts.sender(work.item))
         except Unfit as error:
             return Carried(self._judge(work).all(work, Problem(error.reason, permanent=True)), session)
         except StoreError as error:
@@ -100,14 +104,29 @@ class Carrier:
         if item.prefix_done:
             return work
         content = await parts.workers.blocking(parts.messages.content, item.blob)
-        made = await parts.workers.heavy(signed_prefix, item, content, parts.keys_of, parts.clock.now())
-        kept = await parts.workers.landed(parts.db.submit(lambda tx: parts.spool.signed_in(tx, item.id, made)))
-        return replace(work, item=replace(item, prefix=kept, prefix_done=True))
+        ready = await parts.workers.heavy(
+            made_ready, item, content, parts.keys_of, parts.clock.now(), parts.messages.intake
+        )
+        made = ready.message
+        landing = parts.db.submit(lambda tx: parts.spool.ready_in(tx, item, ready.prefix, made))
+        try:
+            kept, used = await parts.workers.landed(landing)
+        except StoreError as error:
+            if made is not None:
+                await parts.workers.blocking(parts.messages.discard_after, error, made)
+            raise
+        if made is not None and not used:
+            await parts.workers.blocking(parts.messages.discard, made)
+        return replace(work, item=kept)
 
     async def _transact(self, work: Work, envelope: Envelope, content: Content, session: Session | None) -> Carried:
+        if session is not None and session.relaxed and not envelope.relaxed:
+            # a way that was good enough for its sender is not for others
+            await session.quit()
+            session = None
         reused = session is not None and session.usable
         if session is None or not session.usable:
-            reached = await call(self._parts.calling, work.recipients[0].domain)
+            reached = await call(self._parts.calling, work.recipients[0].domain, relaxed=envelope.relaxed)
             if isinstance(reached, NoSession):
                 return Carried(self._judge(work).all(work, reached.problem, reached.host))
             session = reached
@@ -124,7 +143,7 @@ class Carrier:
         broken = session.problem
         if broken is not None and broken.reason.code == "queue.timeout":
             self._parts.calling.hosts.failed(session.key)
-        outcomes = self._judge(work).results(work, results, session.host)
+        outcomes = self._judge(work).results(work, results, session.host, session.secured)
         revived, session.revived = session.revived, False
         return Carried(outcomes, session, self._waking(work) if revived else None)
 
@@ -147,10 +166,10 @@ def _was_gone(session: Session) -> bool:
     return session.problem is not None and session.problem.reason.code in _GONE and not session.body_begun
 
 
-def _envelope(work: Work, content: Content) -> Envelope:
+def _envelope(work: Work, content: Content, sender: str) -> Envelope:
     item = work.item
     return Envelope(
-        return_path=item.return_path,
+        return_path=sender,
         recipients=tuple(To(one.address, one.notify, one.orcpt) for one in work.recipients),
         size=item.total,
         eightbit=item.eightbit or not item.prefix.isascii(),
@@ -158,7 +177,13 @@ def _envelope(work: Work, content: Content) -> Envelope:
         requiretls=item.requiretls,
         envid=item.envid,
         ret=item.ret,
+        relaxed=not item.requiretls and _prefers_arrival(header_of(content)[0]),
     )
+
+
+def _prefers_arrival(header: bytes) -> bool:
+    """`TLS-Required: No`, once (RFC 8689 §3)."""
+    return [value.strip().lower() for value in find_all(split(header), b"tls-required")] == [b"no"]
 
 
 async def _body(work: Work, content: Content, workers: Workers) -> Body:

@@ -12,6 +12,8 @@ May not: open sockets, read clocks, decide where to go next.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,6 +34,8 @@ from smtp.queue.events import (
     UpgradeTls,
     Write,
 )
+from smtp.queue.hop import Login
+from smtp.queue.login import Exchange, Unlikely, choose
 from smtp.queue.replies import Malformed, Replies, Reply
 
 _OnReply = Callable[[Reply], None]
@@ -39,11 +43,15 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Dialogue:
-    """One session with one server. `name` is ours, for EHLO; `own_name_is_loop`: a server that greets with it is us."""
+    """One session with one server. `name` is ours, for EHLO; `own_name_is_loop`: a server that greets with it is us;
+    `login` is told to a server that proved its name under TLS, and to nobody else."""
 
-    def __init__(self, name: str, *, tls: Tls = Tls.OFFERED, own_name_is_loop: bool = True) -> None:
+    def __init__(
+        self, name: str, *, tls: Tls = Tls.OFFERED, own_name_is_loop: bool = True, login: Login | None = None
+    ) -> None:
         self._name = name
         self._tls = tls
+        self._login = login
         self._loop_check = own_name_is_loop
         self._replies = Replies()
         self._events: list[Event] = []
@@ -86,9 +94,11 @@ class Dialogue:
 
     def tls_started(self, *, verified: bool = False) -> list[Event]:
         """The handshake is done; everything the server said before is forgotten (RFC 3207 §4.2). `verified`: the server
-        proved its name."""
-        self._upgrading = False
+        proved its name. Where TLS comes first, the greeting is still to come."""
         self.secure, self.verified = True, verified
+        if self._tls is Tls.FIRST:
+            return self._taken()
+        self._upgrading = False
         self.extensions = {}
         self._replies = Replies()
         self._command(Stage.EHLO, f"EHLO {self._name}", self._extended)
@@ -150,20 +160,26 @@ class Dialogue:
 
     def _greeted_plainly(self, reply: Reply) -> None:
         if reply.code == 250:
-            self._events.append(Ready())
+            self._secure_or_ready()
         else:
             self._fail("queue.ehlo", reply)
 
     def _secure_or_ready(self) -> None:
-        if "STARTTLS" in self.extensions and not self.secure and self._tls is Tls.OFFERED:
+        wanted = self._tls in (Tls.OFFERED, Tls.REQUIRED) and not self.secure
+        if wanted and "STARTTLS" in self.extensions:
             self._command(Stage.STARTTLS, "STARTTLS", self._tls_answered)
+        elif wanted and self._tls is Tls.REQUIRED:
+            self._break("queue.tls.missing")
         else:
-            self._events.append(Ready())
+            self._signed_in_or_ready()
 
     def _tls_answered(self, reply: Reply) -> None:
+        if reply.code != 220 and self._tls is Tls.REQUIRED:
+            self._fail("queue.tls.refused", reply)
+            return
         if reply.code != 220:
             # the envelope has not been told yet: opportunistic TLS goes on without
-            self._events.append(Ready())
+            self._signed_in_or_ready()
             return
         self._upgrading = True
         if self._replies.empty:
@@ -175,6 +191,35 @@ class Dialogue:
         """Octets in the clear after the 220 to STARTTLS: somebody on the way answers for the server."""
         self._upgrading = False
         self._break("queue.tls.injection")
+
+    # --- signing in -------------------------------------------------------------------------------------------------
+
+    def _signed_in_or_ready(self) -> None:
+        if self._login is None:
+            self._events.append(Ready())
+        elif not (self.secure and self.verified):
+            self._break("queue.auth.insecure")
+        elif (exchange := choose(self.extensions.get("AUTH", ""), self._login)) is None:
+            self._break("queue.auth.mechanism")
+        else:
+            first = exchange.begin()
+            initial = "" if first is None else " " + _base64(first)
+            self._command(Stage.AUTH, f"AUTH {exchange.name}{initial}", lambda reply: self._asked(exchange, reply))
+
+    def _asked(self, exchange: Exchange, reply: Reply) -> None:
+        """One step of the exchange (RFC 4954 §4). A refusal is for our administrator to mend: nobody's mail fails by it."""
+        if reply.code == 235 and exchange.accepted():
+            self._events.append(Ready())
+        elif reply.code != 334:
+            self._fail("queue.auth.refused" if reply.code != 235 else "queue.auth.unproven", reply)
+        else:
+            try:
+                challenge = base64.b64decode(reply.lines[0] if reply.lines else "", validate=True)
+                answer = exchange.answer(challenge)
+            except (binascii.Error, ValueError, Unlikely):
+                self._break("queue.auth.unproven")
+                return
+            self._command(Stage.AUTH, _base64(answer), lambda reply: self._asked(exchange, reply))
 
     # --- a transaction ----------------------------------------------------------------------------------------------
 
@@ -344,6 +389,10 @@ def _extensions(reply: Reply) -> dict[str, str]:
     """Keyword and parameters of each line of an EHLO reply but the first (RFC 5321 §4.1.1.1)."""
     pairs = (line.partition(" ") for line in reply.lines[1:])
     return {keyword.upper(): rest.strip() for keyword, _, rest in pairs if keyword}
+
+
+def _base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")
 
 
 def _words(envelope: Envelope) -> Iterator[str]:

@@ -13,10 +13,12 @@ from smtp.queue.replies import Reply
 
 
 class Tls(Enum):
-    """What the session does about STARTTLS: never ask, or take it when it is offered."""
+    """What the session does about TLS: never ask, take it when it is offered, end without it, or begin with it."""
 
     NEVER = "never"
     OFFERED = "offered"
+    REQUIRED = "required"
+    FIRST = "first"
 
 
 class Stage(StrEnum):
@@ -25,6 +27,7 @@ class Stage(StrEnum):
     GREETING = "greeting"
     EHLO = "ehlo"
     STARTTLS = "starttls"
+    AUTH = "auth"
     IDLE = "idle"
     MAIL = "mail"
     RCPT = "rcpt"
@@ -47,7 +50,8 @@ class To:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What one transaction carries. `size` counts every octet of the message before dot-stuffing."""
+    """What one transaction carries. `size` counts every octet of the message before dot-stuffing; `relaxed`: its sender asked
+    that policies about TLS be left aside."""
 
     return_path: str
     recipients: tuple[To, ...]
@@ -57,6 +61,7 @@ class Envelope:
     requiretls: bool = False
     envid: str | None = None
     ret: str | None = None
+    relaxed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

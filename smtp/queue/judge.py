@@ -6,7 +6,7 @@ attempts (smtp.queue.backoff).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data.ids import Millis
@@ -15,7 +15,8 @@ from data.spool.envelope import Outcome, Recipient, Verdict, Work, wants
 from smtp.queue import backoff
 from smtp.queue.events import Problem, Result
 
-SENT = Reason("queue.sent")
+SENT = "queue.sent"
+_NOTHING: Mapping[str, str | int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +27,23 @@ class Judge:
     draw: float
     warn: bool = True
 
-    def results(self, work: Work, results: Sequence[Result], host: str) -> list[Outcome]:
-        """After a transaction with `host`."""
+    def results(
+        self, work: Work, results: Sequence[Result], host: str, secured: Mapping[str, str | int] = _NOTHING
+    ) -> list[Outcome]:
+        """After a transaction with `host`; `secured` says how the way there was protected."""
         pairs = zip(work.recipients, results, strict=True)
-        return [self._one(work, recipient, result, host) for recipient, result in pairs]
+        return [self._one(work, recipient, result, host, secured) for recipient, result in pairs]
 
     def all(self, work: Work, problem: Problem, host: str | None = None) -> list[Outcome]:
         """When there was no transaction at all."""
         return [self.problem(work, recipient, problem, host) for recipient in work.recipients]
 
-    def _one(self, work: Work, recipient: Recipient, result: Result, host: str) -> Outcome:
+    def _one(
+        self, work: Work, recipient: Recipient, result: Result, host: str, secured: Mapping[str, str | int]
+    ) -> Outcome:
         if result.problem is not None:
             return self.problem(work, recipient, result.problem, host)
-        reason = SENT if result.dsn else Reason("queue.sent.plain")
+        reason = Reason(SENT if result.dsn else f"{SENT}.plain", dict(secured))
         return Outcome(recipient, Verdict.DELIVERED, reason, result.reply.text if result.reply else None, host)
 
     def problem(self, work: Work, recipient: Recipient, problem: Problem, host: str | None) -> Outcome:

@@ -120,6 +120,16 @@ class Line(asyncio.Protocol):
         found = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         return found.version() if found is not None else None
 
+    def certificates(self) -> list[bytes]:
+        """What the other end showed in the handshake, as DER, its own first; nothing in the clear."""
+        found = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        if found is None:
+            return []
+        # a public method from Python 3.13 on
+        inner = found if hasattr(found, "get_unverified_chain") else found._sslobj
+        shown = inner.get_unverified_chain() or []
+        return [one if isinstance(one, bytes) else ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in shown]
+
     def close(self) -> None:
         """End the connection after what was written."""
         if self._transport is not None:

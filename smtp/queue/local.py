@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from data.directory.facts import Resolution, Target, Where
 from data.disk.blobs import Content, Staged
 from data.disk.db import Tx
+from data.ids import AccountId, Millis
 from data.mime.address import AddressError, normal
 from data.mime.facts import facts
 from data.mime.scanner import Scanner
@@ -19,8 +20,11 @@ from data.reason import Reason
 from data.spool.envelope import Kind, NewItem, NewRecipient, Outcome, Recipient, Verdict, Work
 from data.store.intake import Prepared
 from data.store.quota import usage
-from smtp.delivery.deliver import DeliveryParts, Letter, deliver_in
-from smtp.delivery.trace import delivered_to
+from smtp import reply
+from smtp.delivery.deliver import DeliveryParts, Letter, deliver_in, rejection_of
+from smtp.delivery.onward import send_on_in
+from smtp.delivery.ruling import Ruling
+from smtp.delivery.trace import delivered_to, seen_by
 from smtp.queue.events import Problem
 from smtp.queue.judge import Judge
 from smtp.queue.signing import PIECE
@@ -31,6 +35,7 @@ _PROBLEMS = {
     Where.LOOP: Problem(Reason("queue.loop"), permanent=True),
 }
 _NOT_NOW = Problem(Reason("queue.local"), permanent=False)
+_REFUSED = Reason("rules.rejected")
 _FULL = Problem(Reason("queue.full"), permanent=False)
 
 
@@ -42,6 +47,8 @@ class LocalPlan:
     targets: list[Target] = field(default_factory=list)
     forwards: dict[str, NewRecipient] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+    ways: list[tuple[Recipient, Resolution]] = field(default_factory=list)
+    rulings: dict[AccountId, Ruling] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +61,48 @@ class LocalDelivery:
         """Where each recipient leads now. Blocks."""
         found = LocalPlan()
         for recipient in work.recipients:
-            resolution = self._resolve(recipient.address)
+            resolution = self._resolve(recipient.address, work.item.return_path, judge.now)
             problem = self._problem(work, resolution)
             if problem is not None:
                 found.outcomes.append(judge.problem(work, recipient, problem, None))
                 continue
             found.outcomes.append(Outcome(recipient, Verdict.DELIVERED, _DELIVERED, storied=True))
             found.targets += resolution.deliveries
+            found.ways.append((recipient, resolution))
             _forward(found, recipient, resolution)
         return found
 
+    def rule(self, work: Work, plan: LocalPlan, prepared: Prepared) -> None:
+        """Have the rules of the accounts look at it; a recipient who refuses has failed. Blocks."""
+        sent = [(recipient.address, target) for recipient, way in plan.ways for target in way.deliveries]
+        if self.parts.quiet(sent):
+            return
+        plan.rulings = self.parts.rule(_letter(work, prepared), sent)
+        for recipient, way in plan.ways:
+            words = rejection_of(way, plan.rulings)
+            if words is not None:
+                said = reply.refused_by_rule(words)
+                at = next(n for n, one in enumerate(plan.outcomes) if one.recipient is recipient)
+                text = f"{said.code} {said.enhanced} {said.text}"
+                plan.outcomes[at] = Outcome(recipient, Verdict.FAILED, _REFUSED, text)
+                plan.targets = [one for one in plan.targets if one not in way.deliveries]
+
     def carry_out_in(self, tx: Tx, work: Work, plan: LocalPlan, prepared: Prepared) -> None:
         """Deliver and forward. Raises NotFound when an account went away since the plan."""
-        item = work.item
-        tx.memo[prepared.staged] = item.blob
-        letter = Letter(item.trail, item.return_path, item.prefix, prepared, smtputf8=item.smtputf8)
-        deliver_in(tx, self.parts, letter, plan.targets)
+        tx.memo[prepared.staged] = work.item.blob
+        letter = _letter(work, prepared)
+        done = deliver_in(tx, self.parts, letter, plan.targets, plan.rulings)
+        send_on_in(tx, self.parts, letter, done)
         if plan.forwards:
             self.parts.spool.put_in(tx, _onward(work, plan))
 
-    def _resolve(self, address: str) -> Resolution:
-        if "@" not in address:
+    def _resolve(self, address: str, return_path: str, now: Millis) -> Resolution:
+        local, _, domain = address.rpartition("@")
+        if not local:
             return self.parts.directory.postmaster()
+        returned = self.parts.returned(local, domain, return_path, now)
+        if returned is not None:
+            return returned
         try:
             return self.parts.directory.resolve(normal(address))
         except AddressError:
@@ -91,6 +118,14 @@ class LocalDelivery:
             # of a group, one member with room is enough, as at RCPT
             room = any(usage(reader, account).takes(work.item.total) for account in accounts)
         return None if room else _FULL
+
+
+def _letter(work: Work, prepared: Prepared) -> Letter:
+    """The item as delivery takes it. Who had it before is told by our own trace, and in a message that a rule sent on also
+    by that of other servers; what somebody submitted may hold the trace of another journey."""
+    item = work.item
+    trace = item.prefix + (prepared.header if item.forwarded_by is not None else b"")
+    return Letter(item.trail, item.return_path, item.prefix, prepared, smtputf8=item.smtputf8, seen=seen_by(trace))
 
 
 def _forward(plan: LocalPlan, recipient: Recipient, resolution: Resolution) -> None:

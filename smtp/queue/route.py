@@ -19,6 +19,7 @@ from appliance.net.resolver import Found, Mx, NoSuchName, Resolver, Temporary, k
 from data.errors import Invalid
 from data.reason import Reason
 from smtp.queue.events import Problem
+from smtp.queue.hop import Hop
 
 SMTP_PORT = 25
 EXCHANGERS_MOST = 10
@@ -29,19 +30,11 @@ HostPort = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
-    """A host to try. `fixed`: an administrator named it, so that it may be this very machine."""
-
-    host: str
-    port: int
-    fixed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """Hosts in the order they are tried."""
+    """Hosts in the order they are tried; `secure`: DNS validated (DNSSEC) that they are the domain's."""
 
     hops: tuple[Hop, ...]
+    secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +109,11 @@ class Router:
         if isinstance(answer, Temporary):
             return Problem(answer.reason, permanent=False)
         if isinstance(answer, Found):
-            return self._exchangers(answer.values)
+            return self._exchangers(answer.values, secure=answer.secure)
         if isinstance(answer, NoSuchName):
             return Problem(Reason("queue.nodomain"), permanent=True)
         # RFC 5321 §5.1: without MX records the domain itself is the exchanger
-        return Plan((Hop(domain, self._port),))
+        return Plan((Hop(domain, self._port),), secure=answer.secure)
 
     async def addresses(self, hop: Hop) -> tuple[str, ...] | Problem:
         """The addresses of a host; without any, permanently or not."""
@@ -137,7 +130,7 @@ class Router:
             return Problem(Reason("queue.literal"), permanent=True)
         return Plan((Hop(found[0], self._port),))
 
-    def _exchangers(self, found: tuple[Mx, ...]) -> Plan | Problem:
+    def _exchangers(self, found: tuple[Mx, ...], *, secure: bool) -> Plan | Problem:
         usable = [mx for mx in found if mx.host]
         if not usable:
             # RFC 7505 §3: a single "." says that no mail is taken
@@ -152,7 +145,7 @@ class Router:
             self._shuffle(equals)
             hosts += [mx.host for mx in equals]
         unique = list(dict.fromkeys(hosts))[:EXCHANGERS_MOST]
-        return Plan(tuple(Hop(host, self._port) for host in unique))
+        return Plan(tuple(Hop(host, self._port) for host in unique), secure)
 
 
 def _public(address: str) -> bool:

@@ -72,6 +72,8 @@ class QueueParts:
     log: Log
     maillog: MailLog
     slots: int = SLOTS
+    tell_postmaster: Callable[[], bool] = lambda: False
+    """Tell postmaster of what failed and had no sender, if it is time to. Blocks."""
 
 
 class Queue:
@@ -163,6 +165,8 @@ class Queue:
     async def _care(self, rounds: int) -> None:
         moved = await self._workers.blocking(self._spool.pull_in)
         gone = await self._workers.blocking(self._spool.purge) if rounds % _PURGE_EVERY == 0 else 0
+        if rounds % _PURGE_EVERY == 0:
+            await self._workers.blocking(self._parts.tell_postmaster)
         if moved or gone:
             self._parts.log.info("queue", pulled_in=moved, purged=gone)
 

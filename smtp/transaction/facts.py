@@ -91,3 +91,7 @@ class Envelope:
     ret: str | None = None
     envid: str | None = None
     recipients: list[Recipient] = field(default_factory=list)
+    header: bytes = b""
+    """The header as it came, while the message is judged."""
+    body_at: int = 0
+    """Where the body begins in the message as it is kept."""

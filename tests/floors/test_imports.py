@@ -47,6 +47,7 @@ ORDER = {
         "reply",
         "transaction",
         "policy mailauth",
+        "screening",
         "delivery",
         "submission",
         "queue mx msa",
@@ -76,7 +77,7 @@ DOORS = {
     "argon2": ("data.directory.credentials",),
     "babel": ("appliance.i18n", "appliance.deploy", "appliance.web.pages"),
     "bleach": ("appliance.web.sanitize",),
-    "cryptography": ("appliance.net.keypair", "data.directory.dkim", "data.disk.seal"),
+    "cryptography": ("appliance.net.chain", "appliance.net.keypair", "data.directory.dkim", "data.disk.seal"),
     "dkim": ("smtp.mailauth",),
     "dns": ("appliance.net.resolver",),
     "flask": ("appliance.web", "webmail", "admin"),
@@ -87,9 +88,11 @@ DOORS = {
     "nh3": ("appliance.web.sanitize",),
     "prometheus_client": ("appliance.metrics",),
     "psycopg": ("data.disk.db",),
+    "publicsuffixlist": ("smtp.mailauth.suffixes",),
     "pyotp": ("data.directory.totp",),
     "segno": ("appliance.web.pages",),
     "service_identity": ("appliance.net.tls",),
+    "spf": ("smtp.mailauth.spf",),
     "sqlalchemy": ("data",),
     "sqlite3": ("data.disk",),
     "tinycss2": ("appliance.web.styles",),
@@ -104,12 +107,14 @@ DOORS = {
         "imap.factory",
         "imap.protocol",
         "imap.pop3",
+        "smtp.managesieve.factory",
+        "smtp.managesieve.protocol",
         "run",
     ),
     "uvloop": ("appliance.loop",),
     "werkzeug": ("appliance.web.apps",),
     "whoosh": ("data.index",),
-    "zope": ("appliance.net.tls", "appliance.web.native", "imap.factory", "imap.protocol"),
+    "zope": ("appliance.net.tls", "appliance.web.native", "imap.factory", "imap.protocol", "smtp.managesieve.protocol"),
 }
 
 # No socket, no loop, the clock injected: what such a room does can be tested one octet at a time.
@@ -117,6 +122,7 @@ SANS_IO = (
     *("data.mime", "data.rules", "appliance.sasl", "appliance.ratelimit"),
     *("imap.wire", "imap.grammar", "imap.command", "imap.session", "imap.view", "imap.response"),
     *("smtp.reply", "smtp.transaction", "smtp.policy", "smtp.queue.backoff", "smtp.queue.dialogue"),
+    *("smtp.delivery.answering", "smtp.managesieve.response", "smtp.managesieve.session", "smtp.managesieve.wire"),
 )
 LOOPS = ("socket", "asyncio", "twisted", "ssl", "select", "selectors", "uvloop")
 

@@ -54,7 +54,11 @@ def test_trace_fields_stand_above_the_message_and_it_is_not_touched(one: Rig) ->
     (found,) = one.inbox()
     head, found_again, rest = found.partition(sent)
     assert found_again == sent and rest == b""
-    assert head.startswith(b"Return-Path: <x@example.org>\r\nDelivered-To: ann@example.test\r\nReceived: from client.")
+    assert head.startswith(
+        b"Return-Path: <x@example.org>\r\nDelivered-To: ann@example.test\r\n"
+        b"Authentication-Results: mail.example.test;\r\n\tspf=temperror"
+    )
+    assert b"\r\nReceived: from client." in head
     assert b"for <Ann+tag@example.test>;" in head
     assert re.search(rb"\d\d:\d\d:\d\d [+-]\d{4}\r\n$", head)
 
@@ -90,7 +94,8 @@ def test_a_group_reaches_members_here_and_elsewhere(one: Rig) -> None:
         prefix, orcpt = reader.all(
             select(t.spool_item.c.prefix, t.spool_rcpt.c.orcpt).select_from(t.spool_item.join(t.spool_rcpt))
         )[0]
-    assert prefix.startswith(b"Delivered-To: team@example.test\r\nReceived: from client.example.org")
+    assert prefix.startswith(b"Delivered-To: team@example.test\r\nAuthentication-Results: mail.example.test;")
+    assert b"\r\nReceived: from client.example.org" in prefix
     assert orcpt == "rfc822;team@example.test"
 
 
@@ -237,7 +242,8 @@ def test_sizes_around_every_border(one: Rig, size: int, bdat: bool) -> None:
             assert client.mail(sent).startswith(b"250")
     head, found, rest = one.inbox()[0].partition(sent)
     assert found == sent and rest == b""
-    assert re.fullmatch(rb"Return-Path: .*\r\nDelivered-To: .*\r\nReceived: .*\r\n(?:\t.*\r\n)+", head), "trace only"
+    trace = rb"Return-Path: .*\r\nDelivered-To: .*\r\nAuthentication-Results: .*\r\n(?:\t.*\r\n)+Received: .*\r\n(?:\t.*\r\n)+"
+    assert re.fullmatch(trace, head), "trace only"
     assert not list((one.ground.state / "blobs" / "tmp").glob("*"))
 
 

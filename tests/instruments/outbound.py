@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -46,13 +47,16 @@ from data.spool.oversight import Listed
 from data.store.store import Store
 from data.story import Hop, Story
 from smtp.delivery.deliver import DeliveryParts
+from smtp.delivery.srs import Rewriting
 from smtp.queue.attempt import Calling, Limits
 from smtp.queue.carrier import CarrierParts
 from smtp.queue.hosts import Hosts
 from smtp.queue.local import LocalDelivery
+from smtp.queue.postmaster import Postmaster
 from smtp.queue.reporting import Reporter
 from smtp.queue.route import Router, Routes
 from smtp.queue.scheduler import Queue, QueueParts
+from smtp.queue.senders import Senders
 
 HOSTNAME = "mail.example.test"
 QUICK = Limits(connect=5, greeting=5, ehlo=5, tls=5, mail=5, rcpt=1, data=5, block=5, final=1, quit=1)
@@ -186,6 +190,7 @@ class Outbound(Ground):
         port: int = 25,
         own_machine_ok: bool = True,
         slots: int = 40,
+        **ways: Any,
     ) -> None:
         """Build and start the queue."""
         self.workers = Workers(threads=4)
@@ -198,8 +203,10 @@ class Outbound(Ground):
             context=opportunistic_context,
             limits=limits,
             own_machine_ok=own_machine_ok,
+            **ways,
         )
-        delivery = DeliveryParts(self.store, self.directory, self.spool, self.story)
+        rewriting = Rewriting(b"k" * 32)
+        delivery = DeliveryParts(self.store, self.directory, self.spool, self.story, rewriting=rewriting)
         carrier = CarrierParts(
             db=self.db,
             spool=self.spool,
@@ -210,6 +217,7 @@ class Outbound(Ground):
             workers=self.workers,
             clock=self.clock,
             log=get("queue"),
+            sender=Senders(self.directory, rewriting, self.clock).of,
         )
         reporter = Reporter(
             HOSTNAME,
@@ -219,7 +227,13 @@ class Outbound(Ground):
             lambda work: self.store.messages.content(work.item.blob),
         )
         maillog = MailLog(get("mail"), Metrics())
-        parts = QueueParts(carrier, self.directory, self.store.changes, reporter, get("queue"), maillog, slots)
+        postmaster = Postmaster(
+            HOSTNAME, self.db, self.spool, self.store.messages, self.directory, self.settings, reporter.catalogue,
+            self.clock,
+        )  # fmt: skip
+        parts = QueueParts(
+            carrier, self.directory, self.store.changes, reporter, get("queue"), maillog, slots, postmaster.tell
+        )
         self.queue = Queue(parts)
         await self.queue.start()
 

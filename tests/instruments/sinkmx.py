@@ -19,7 +19,8 @@ or at random: SinkMx(seed=7, chances={"reject": 0.05, "defer": 0.2, "mute": 0.05
 RCPT and one for each final dot; `silence` is how long hang and mute keep the connection open.
 
 `down()` closes the listener and every connection, `up()` opens it again on the same port. `tls=True` offers STARTTLS with
-a certificate of its own; `inject` is sent in the clear right after the 220 to STARTTLS. `offers` are the EHLO lines.
+a certificate of its own for its name and 127.0.0.1 (`certificate`, PEM); `accounts` are names and passwords that sign in by
+PLAIN under TLS, without which no mail is taken then; `inject` is sent in the clear right after the 220 to STARTTLS. `offers` are the EHLO lines.
 
 As a program: sinkmx.py [--port N] [--dir DIR] [--seed N --chance defer=0.2 ...] [--tls] prints `listening 127.0.0.1:N`, and
 writes each message as DIR/NNNNNN.eml with its envelope as DIR/NNNNNN.json.
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import random
@@ -98,6 +100,7 @@ class SinkMx:
         inject: bytes = b"",
         greeting: str = "",
         offers: Sequence[str] = OFFERS,
+        accounts: Mapping[str, str] | None = None,
         directory: Path | None = None,
         on_message: Callable[[Received], None] | None = None,
     ) -> None:
@@ -111,7 +114,11 @@ class SinkMx:
         """How often each recipient was named in RCPT."""
         self._random = random.Random(seed)
         self._grey: set[str] = set()
-        self._context = _context(name) if tls else None
+        self.accounts = dict(accounts or {})
+        self.certificate = ""
+        self._context: ssl.SSLContext | None = None
+        if tls:
+            self._context, self.certificate = _context(name)
         self._changed = threading.Condition()
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -261,7 +268,7 @@ class SinkMx:
 class _Session:
     def __init__(self, sink: SinkMx, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         self.sink, self.reader, self.writer, self.number = sink, reader, writer, number
-        self.helo, self.tls = "", False
+        self.helo, self.tls, self.user = "", False, ""
         self.reset()
 
     def reset(self) -> None:
@@ -291,6 +298,10 @@ class _Session:
             await self.greet(verb, text)
         elif verb == "STARTTLS" and self.sink._context is not None:
             await self.starttls()
+        elif verb == "AUTH" and self.sink.accounts and self.tls:
+            await self.sign_in(text)
+        elif verb == "MAIL" and self.sink.accounts and not self.user:
+            await self.say("530 5.7.0 sign in first")
         elif verb == "MAIL":
             self.reset()
             found = _PATH.match(text)
@@ -315,6 +326,8 @@ class _Session:
         offers = [*self.sink.offers]
         if self.sink._context is not None and not self.tls:
             offers.append("STARTTLS")
+        if self.sink.accounts and self.tls:
+            offers.append("AUTH PLAIN")
         lines = [self.sink.name, *offers]
         self.writer.write("".join(f"250-{one}\r\n" for one in lines[:-1]).encode())
         return await self.say(f"250 {lines[-1]}")
@@ -325,6 +338,12 @@ class _Session:
         await self.writer.start_tls(self.sink._context)
         self.tls = True
         self.reset()
+
+    async def sign_in(self, text: str) -> None:
+        _, user, password = base64.b64decode(text.split(" ")[2]).decode().split("\0")
+        good = self.sink.accounts.get(user) == password
+        self.user = user if good else ""
+        await self.say("235 2.7.0 welcome" if good else "535 5.7.8 wrong")
 
     async def rcpt(self, text: str) -> bool:
         found = _PATH.match(text)
@@ -404,9 +423,10 @@ def unstuff(wire: bytes) -> bytes:
     return body.replace(b"\r\n.", b"\r\n")
 
 
-def _context(name: str) -> ssl.SSLContext:
-    """A server context with a certificate made now."""
+def _context(name: str) -> tuple[ssl.SSLContext, str]:
+    """A server context with a certificate made now, and that certificate."""
     import datetime
+    import ipaddress
 
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -423,7 +443,7 @@ def _context(name: str) -> ssl.SSLContext:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(_names(x509, name, ipaddress.ip_address("127.0.0.1")), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
@@ -434,7 +454,11 @@ def _context(name: str) -> ssl.SSLContext:
         file.write(pem)
         file.flush()
         context.load_cert_chain(file.name)
-    return context
+    return context, certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _names(x509, name: str, address):
+    return x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(address)])
 
 
 def main() -> None:

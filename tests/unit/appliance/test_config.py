@@ -111,3 +111,17 @@ def test_paths_are_relative_to_the_state_directory(tmp_path: Path) -> None:
     given = load(tmp_path, {}, {"key_file": "/elsewhere/key", "tls.certificate": "/live/fullchain.pem"})
     assert given.key_path(tmp_path) == Path("/elsewhere/key")
     assert given.certificate_paths(tmp_path)[0] == Path("/live/fullchain.pem")
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False)])
+def test_a_flag_is_read_from_file_and_environment_and_written_as_it_is_read(
+    tmp_path: Path, text: str, value: bool
+) -> None:
+    _write(tmp_path, "")
+    assert load(tmp_path, {"MAILSTEAD_DNS_TRUSTED": text}).dns_trusted is value
+    for line in (f"dns_trusted = {text}", config.render({"dns_trusted": value})):
+        _write(tmp_path, line)
+        assert load(tmp_path, {}).dns_trusted is value
+    _write(tmp_path, 'dns_trusted = "yes"')
+    with pytest.raises(ConfigError, match="true or false"):
+        load(tmp_path, {})

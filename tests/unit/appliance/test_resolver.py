@@ -274,3 +274,29 @@ def test_cache_bounds() -> None:
         cache.put((str(n), "A"), NoData(60))
     cache.put(("t", "A"), Temporary(Reason("dns.timeout")))
     assert len(cache) == 3 and cache.get(("9", "A")) and cache.get(("t", "A")) is None
+
+
+@pytest.mark.parametrize(
+    ("servers", "local"),
+    [(["127.0.0.1"], True), (["::1", "127.0.0.53"], True), (["192.0.2.1"], False), (["127.0.0.1", "192.0.2.1"], False)],
+)
+def test_only_a_server_on_this_machine_is_believed_about_dnssec(servers: list[str], local: bool) -> None:
+    """The AD bit of a server elsewhere can be set by anybody on the way (RFC 4035 §4.9.3)."""
+    assert resolver._on_this_machine(resolver._stub(servers, 53)) is local
+
+
+def test_the_word_of_a_server_that_is_not_trusted_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answer, from a server here, from one elsewhere, and from one elsewhere that is trusted."""
+    found = []
+    with DnsServer({"example.org": {"A": ["192.0.2.1"]}}, authenticated=True) as server:
+        for here, trusted in ((True, False), (False, False), (False, True)):
+            monkeypatch.setattr(resolver, "_on_this_machine", lambda stub, here=here: here)
+
+            async def ask(trusted: bool = trusted) -> tuple[bool, bool]:
+                one = HostResolver("127.0.0.1", server.port, FakeClock(), log.get("dns"), trusted=trusted)
+                there, missing = await one.addresses("example.org"), await one.txt("nothing.example.org")
+                assert isinstance(there, Found) and isinstance(missing, NoSuchName)
+                return there.secure, missing.secure
+
+            found.append(asyncio.run(ask()))
+    assert found == [(True, True), (False, False), (True, True)]

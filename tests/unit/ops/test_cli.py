@@ -303,3 +303,20 @@ def test_verify_ends_with_1_when_something_is_wrong(
         ground.close()
     assert run("--state", str(state), "verify") == 1
     assert "account.octets" in capsys.readouterr().out
+
+
+def test_routes_are_typed_and_shown_without_passwords(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ("--state", str(state))
+    monkeypatch.setattr("sys.stdin", io.StringIO("s3cret-word\n"))
+    assert run(*here, "route", "add", "*", "smart.example.net:587", "--user", "house", "--password-stdin") == 0
+    assert run(*here, "route", "add", ".example.org", "mx.example.org:25") == 0
+    assert run(*here, "route", "list") == 0
+    shown = capsys.readouterr().out
+    assert "smart.example.net:587" in shown and "house" in shown and "s3cret-word" not in shown
+    assert run(*here, "route", "add", "example.org", "nowhere") == 1
+    assert run(*here, "route", "delete", ".example.org") == 0
+    assert run(*here, "route", "delete", ".example.org") == 1
+    assert "There is no such route" in capsys.readouterr().err
+    assert b"s3cret-word" not in b"".join(path.read_bytes() for path in state.rglob("*") if path.is_file())

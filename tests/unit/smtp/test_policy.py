@@ -107,3 +107,20 @@ def test_fixups_take_bcc_and_return_path_out() -> None:
         b"Bcc: x@y.test\r\nDate: d\r\nBCC:\r\n a@b.test,\r\n c@d.test\r\nMessage-ID: <m>\r\nReturn-Path: <z@z>\r\n\r\n"
     )
     assert fixed(fields(given), now=NOW, message_id="<1@x.test>") == b"Date: d\r\nMessage-ID: <m>\r\n\r\n"
+
+
+def test_fixups_name_a_sender_of_several_authors() -> None:
+    """RFC 5322 §3.6.2; one author needs none, and a Sender that is there stays."""
+    rest = b"Date: d\r\nMessage-ID: <m>\r\n\r\n"
+    for given, added in (
+        (b"From: a@x.test, b@x.test\r\n", b"Sender: <a@x.test>\r\n"),
+        (b"From: a@x.test\r\n", b""),
+        (b"From: a@x.test, b@x.test\r\nSender: b@x.test\r\n", b""),
+    ):
+        assert fixed(fields(given + rest), now=NOW, message_id="<1>", sender="a@x.test") == added + given + rest
+
+
+def test_N11_fixups_take_results_out_that_claim_to_be_ours() -> None:
+    given = b"Authentication-Results: mail.x.test;\r\n dmarc=pass\r\nDate: d\r\nMessage-ID: <m>\r\n\r\n"
+    made = fixed(fields(given), now=NOW, message_id="<1@x.test>", hostname="mail.x.test")
+    assert made == b"Date: d\r\nMessage-ID: <m>\r\n\r\n"

@@ -6,7 +6,7 @@ import pytest
 
 from data.ids import Millis
 from smtp.delivery.trace import delivered_to, received_line, return_path
-from webmail.senders import sender_of, vouched
+from webmail.senders import known, proof_of, sender_of, vouched
 
 NOW = Millis(1_760_000_000_000)
 
@@ -58,3 +58,32 @@ def test_what_a_peer_says_of_itself_does_not_count() -> None:
 )
 def test_a_sender_is_one_address(text: str, address: str) -> None:
     assert sender_of(text) == address
+
+
+OURS = b"Return-Path: <x@example.org>\r\nAuthentication-Results: mail.example.test;\r\n\tspf=pass smtp.mailfrom=example.org;\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "from_", "sure"),
+    [
+        (b"\tdmarc=pass header.from=example.org policy.dmarc=reject\r\n", "X <x@example.org>", True),
+        (b"\tdmarc=pass header.from=example.org\r\n", "X <x@EXAMPLE.org>", True),
+        (b"\tdmarc=pass header.from=example.org\r\n", "X <x@example.net>", False),
+        (b"\tdmarc=pass header.from=example.org\r\n", "x@example.org, y@example.org", False),
+        (b"\tdmarc=fail header.from=example.org policy.dmarc=none\r\n", "x@example.org", False),
+        (b'\tdmarc=temperror reason="dmarc=pass" header.from=example.org\r\n', "x@example.org", False),
+        (b"\tdmarc=none\r\n", "x@example.org", False),
+    ],
+)
+def test_who_passed_dmarc_is_known(line: bytes, from_: str, sure: bool) -> None:
+    received = prefix("ESMTPS", "from mx.example.org ([192.0.2.1])\r\n\t")
+    assert known(OURS + line + received, from_) is sure
+    assert proof_of(OURS + line + received).good is line.startswith(b"\tdmarc=pass")
+
+
+def test_a_proof_is_what_this_server_wrote() -> None:
+    """Only a line of our own field, which begins as we write it."""
+    received = prefix("ESMTPS", "from mx.example.org ([192.0.2.1])\r\n\t")
+    assert proof_of(received).result == ""
+    assert proof_of(b"X-Authentication-Results: a;\r\n\tdmarc=pass header.from=example.org\r\n" + received).result == ""
+    assert proof_of(b'Return-Path: <"dmarc=pass header.from=example.org"@x>\r\n' + OURS + received).result == ""

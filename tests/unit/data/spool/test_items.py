@@ -15,6 +15,7 @@ from data.ids import AccountId, ItemId, Millis
 from data.reason import Reason
 from data.spool.envelope import NEVER_DUE, NewRecipient, Outcome, State, Verdict, wants
 from data.store.changes import QueueChanged
+from data.store.repair import Repair
 
 if TYPE_CHECKING:
     from tests.unit.data.spool.conftest import Bench
@@ -183,10 +184,26 @@ def test_signature_is_kept(bench: Bench) -> None:
     assert work.item.total == len(b"Received: x\r\n") + work.item.size
     signed = b"DKIM-Signature: y\r\nReceived: x\r\n"
     for made in (signed, b"DKIM-Signature: of another slot\r\n"):
-        assert bench.db.write(lambda tx, made=made: bench.spool.signed_in(tx, work.item.id, made)) == signed
+        kept, _ = bench.db.write(lambda tx, made=made: bench.spool.ready_in(tx, work.item, made, None))
+        assert (kept.prefix, kept.blob) == (signed, work.item.blob)
     bench.settle(work, Verdict.DEFERRED, next_at=bench.clock.now())
     again = bench.claimed(lease="l2").item
     assert (again.prefix, again.prefix_done) == (b"DKIM-Signature: y\r\nReceived: x\r\n", True)
+
+
+def test_a_message_that_was_made_anew_takes_the_place_of_the_first(bench: Bench) -> None:
+    """Its blob is counted, the first one's no more; whoever comes second keeps what came first."""
+    bench.put("b@example.org")
+    item = bench.claimed().item
+    first, second = (
+        bench.store.messages.prepare(b"Subject: y\r\n\r\n" + body) for body in (b"made\r\n", b"late one\r\n")
+    )
+    kept, used = bench.db.write(lambda tx: bench.spool.ready_in(tx, item, b"A: b\r\n", first))
+    assert used and kept.blob != item.blob and (kept.size, kept.prefix) == (first.size, b"A: b\r\n")
+    assert bench.store.messages.content(kept.blob).read(0, 100) == b"Subject: y\r\n\r\nmade\r\n"
+    late, used = bench.db.write(lambda tx: bench.spool.ready_in(tx, item, b"C: d\r\n", second))
+    assert not used and late == kept
+    assert not list(Repair(bench.db, bench.store.blobs).verify())
 
 
 def test_C9_C10_recovery(bench: Bench) -> None:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from data.directory.dkim import ED25519, RSA, DkimKey, new_pair
 from data.directory.dkim import _load as load_private
 from data.ids import Millis
-from smtp.mailauth.dkim import FIELDS_MOST, BodyHash, signatures
+from smtp.mailauth.body import BodyHash
+from smtp.mailauth.dkim import FIELDS_MOST, signatures
 
 NOW = Millis(int(time.time() * 1000))
 HEADER = (

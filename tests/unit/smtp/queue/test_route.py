@@ -22,7 +22,8 @@ from appliance.net.resolver import (
 from data.errors import Invalid
 from data.reason import Reason
 from smtp.queue.events import Problem
-from smtp.queue.route import EXCHANGERS_MOST, Hop, Plan, Router, Routes, parse_routes
+from smtp.queue.hop import Hop
+from smtp.queue.route import EXCHANGERS_MOST, Plan, Router, Routes, parse_routes
 
 SERVFAIL = Temporary(Reason("dns.servfail", {"name": "x"}))
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from data.directory.dkim import ED25519, DkimKey, new_pair
 from data.directory.dkim import _load as load_private
-from data.disk.blobs import Content
+from data.disk.blobs import Blobs, Content
 from data.disk.seal import Keys, Opener, Sealer
 from data.ids import BlobId, ItemId, Millis, OrganisationId
 from data.reason import Reason
 from data.spool.envelope import Item, Kind, Recipient, Work
-from smtp.queue.signing import HEADER_MOST, Unfit, author_domain, header_of, needs_utf8, signed_prefix
+from data.store.intake import Intake
+from smtp.queue.signing import (
+    HEADER_MOST,
+    KeysOf,
+    Ready,
+    Unfit,
+    author_domain,
+    header_of,
+    made_ready,
+    needs_utf8,
+    signed_prefix,
+)
 
 MASTER = Keys(bytes(32))
 PAIR = new_pair(ED25519)
@@ -142,3 +155,56 @@ def test_needs_utf8(smtputf8: bool, header: str, address: str, needed: bool) -> 
     recipient = Recipient(1, address, "example.org", None, None, 0, None)  # type: ignore[arg-type]
     asked = Work(item(smtputf8=smtputf8), (recipient,), "l")
     assert needs_utf8(asked, content(header.encode() + b"\r\n\r\nbody\r\n")) is needed
+
+
+def ready(data: bytes, tmp_path: Path, keys: KeysOf) -> Ready:
+    blobs = Blobs(tmp_path / "blobs", MASTER)
+    blobs.prepare_directories()
+    return made_ready(item(), content(data), keys, Millis(0), lambda: Intake(blobs))
+
+
+def test_our_own_mail_is_made_fit_before_it_is_signed(tmp_path: Path) -> None:
+    """The signature is over what is sent: seven bits, whatever the author's program wrote."""
+    data = b"From: ann@example.test\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\xc3\xbc\xc3\x9fe und viele Worte\r\n"
+    done = ready(data, tmp_path, Asked([]))
+    assert done.message is not None and not done.message.eightbit
+    made = done.message.read(0, done.message.size)
+    assert b"Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe und viele Worte\r\n" in made
+    assert signed_prefix(item(), content(made), Asked([]), Millis(0)) == done.prefix
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"From: ann@example.test\r\n\r\nplain\r\n",
+        b"From: ann@example.org\r\n\r\nfor\xc3\xa9ign\r\n",
+        b"DKIM-Signature: v=1; d=example.org\r\nFrom: ann@example.test\r\n\r\nsign\xc3\xa9d\r\n",
+        b'From: ann@example.test\r\nContent-Type: multipart/signed; boundary="b"\r\n\r\n--b\r\n\r\ntw\xc3\xa9\r\n--b--\r\n',
+    ],
+)
+def test_other_mail_is_sent_as_it_is(data: bytes, tmp_path: Path) -> None:
+    """What is fit, what is another author's, what is signed already."""
+    done = ready(data, tmp_path, Asked([]))
+    assert done.message is None
+    assert done.prefix == signed_prefix(item(), content(data), Asked([]), Millis(0))
+
+
+@pytest.mark.long
+def test_a_large_message_is_made_fit_in_little_memory(tmp_path: Path) -> None:
+    """Piece by piece, in and out: what is held does not grow with the message."""
+    blobs = Blobs(tmp_path / "blobs", MASTER)
+    blobs.prepare_directories()
+    taking = Intake(blobs)
+    taking.feed(b"From: ann@example.test\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n")
+    for _ in range(20):
+        taking.feed(("Grüße, and more words of this line.\r\n" * 30_000).encode())
+    first = taking.finish()
+    source = blobs.open(first.staged.name, first.staged.wrapped, first.size, 0, None)
+    tracemalloc.start()
+    try:
+        done = made_ready(item(), source, Asked([]), Millis(0), lambda: Intake(blobs))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert done.message is not None and done.message.size > first.size > 20_000_000
+    assert peak < 20_000_000
