@@ -47,7 +47,7 @@ def fields(page: Answer) -> dict[str, str]:
     text = page.text
     found = {name: html.unescape(value) for name, value in HIDDEN.findall(text) if name != "csrf"}
     for name in ("to", "cc", "bcc", "subject"):
-        match = re.search(rf'name="{name}" type="text" value="([^"]*)"', text)
+        match = re.search(rf'name="{name}" type="text"[^>]*? value="([^"]*)"', text)
         assert match, text[:3000]
         found[name] = html.unescape(match[1])
     area = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", text, re.DOTALL)

@@ -37,6 +37,12 @@ def test_refused(case: Case) -> None:
     assert case.says in caught.value.public
 
 
+def test_white_space_of_no_kind_that_is_known_is_named() -> None:
+    with pytest.raises(SieveError) as caught:
+        compile_script(b"\x0b")
+    assert (caught.value.line, caught.value.column) == (1, 1)
+
+
 def test_every_command_test_and_extension_has_a_case() -> None:
     texts = " ".join(case.script.lower() for case in cases())
     for name in (*words.COMMANDS, *words.TESTS, *words.EXTENSIONS):
