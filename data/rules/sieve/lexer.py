@@ -135,7 +135,9 @@ def _token(source: Source, at: int, label: str) -> tuple[Token, int]:
         if value > NUMBER_MOST:
             raise source.error(at, N_("The number is too large"))
         return Token(Kind.NUMBER, at, number=value), number.end()
-    raise source.error(at, N_('"%(word)s" does not belong here'), word=shown((text[at : at + 10].split() or [text[at]])[0]))
+    raise source.error(
+        at, N_('"%(word)s" does not belong here'), word=shown((text[at : at + 10].split() or [text[at]])[0])
+    )
 
 
 def _quoted(source: Source, at: int) -> tuple[Token, int]:
