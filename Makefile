@@ -42,7 +42,7 @@ check: setup ## formatting, lint, types, floors, licences, translations, wording
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m ruff check --quiet .
 	$(PY) -m mypy --strict $(ROOMS)
-	$(PY) -m pytest -q tests/floors
+	$(PY) -m pytest -q -m "not long" tests/floors
 	$(PY) -m appliance.deploy.licences
 	$(PY) -m appliance.deploy.messages --check
 	$(PY) -m appliance.deploy.wording

@@ -58,7 +58,7 @@ def test_skips_have_to_be_agreed() -> None:
     assert len(unexpected_skips(skipped, [])) == 2
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two"])
+@pytest.mark.parametrize("workers", [[], pytest.param(["-n", "2"], marks=pytest.mark.long)], ids=["alone", "two"])
 def test_a_skip_nobody_agreed_to_fails_the_run_in_ci(tmp_path: Path, workers: list[str]) -> None:
     """In the run itself: of a test and of a whole file, also when they are spread over processes."""
     (tmp_path / "test_one.py").write_text("import pytest\n\ndef test_it():\n    pytest.skip('no client')\n")
